@@ -1,0 +1,1 @@
+//! Farad control plane.

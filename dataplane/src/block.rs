@@ -1,0 +1,218 @@
+//! A block: the points of one body for one owner shard, parsed and typed, on their way between shards.
+//!
+//! ```text
+//! block = definitions of series the owner has not seen from this receiver
+//!       + runs in order of arrival; a run has one list of columns
+//!       + rows; a row is a series, a time, and one cell a column
+//! cell  = 8 bytes of value and a kind (missing, float, int, bool, string in the arena)
+//! ```
+//!
+//! Cells stand row by row. A block owns all that it holds: nothing in it refers to a receive buffer, so the buffer is
+//! free when the body is staged.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::name::Name;
+
+/// What the owner needs to know of a series, sent once per receiver and generation of the receiver's cache.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Number of the series in the receiver's cache.
+    pub series: u32,
+    pub database: Name,
+    pub retention_policy: Name,
+    pub measurement: Name,
+    /// Sorted by key.
+    pub tags: Arc<[(Name, Box<str>)]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Missing,
+    Float,
+    Int,
+    Bool,
+    String,
+}
+
+/// A value on its way into a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    Missing,
+    Float(f64),
+    Int(i64),
+    Bool(bool),
+    String(&'a str),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RowHead {
+    pub series: u32,
+    /// Place of the line in its body.
+    pub line: u32,
+    /// Nanoseconds since 1970.
+    pub time: i64,
+}
+
+/// Rows with the same columns.
+#[derive(Clone, Debug)]
+struct Run {
+    columns: Arc<[Name]>,
+    rows: Range<u32>,
+    /// Index of the first row's first cell.
+    cells: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Plan epoch of the body's first byte.
+    pub epoch: u64,
+    /// Place of the body in the order of acceptance, over all shards.
+    pub order: u64,
+    pub definitions: Vec<Definition>,
+    runs: Vec<Run>,
+    rows: Vec<RowHead>,
+    bits: Vec<u64>,
+    kinds: Vec<Kind>,
+    arena: String,
+}
+
+impl Block {
+    /// Begins a row; its cells follow by [`Block::push`], as many as `columns` has.
+    pub fn begin_row(&mut self, head: RowHead, columns: &Arc<[Name]>) {
+        let index = self.rows.len() as u32;
+        self.rows.push(head);
+        match self.runs.last_mut() {
+            Some(run) if Arc::ptr_eq(&run.columns, columns) => run.rows.end = index + 1,
+            _ => self.runs.push(Run {
+                columns: columns.clone(),
+                rows: index..index + 1,
+                cells: self.bits.len() as u32,
+            }),
+        }
+    }
+
+    pub fn push(&mut self, cell: Cell<'_>) {
+        let (bits, kind) = match cell {
+            Cell::Missing => (0, Kind::Missing),
+            Cell::Float(x) => (x.to_bits(), Kind::Float),
+            Cell::Int(x) => (x.cast_unsigned(), Kind::Int),
+            Cell::Bool(x) => (u64::from(x), Kind::Bool),
+            Cell::String(text) => {
+                let start = self.arena.len() as u64;
+                self.arena.push_str(text);
+                (start << 32 | text.len() as u64, Kind::String)
+            }
+        };
+        self.bits.push(bits);
+        self.kinds.push(kind);
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes held, for the staging budget.
+    pub fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<RowHead>() + self.bits.len() * 9 + self.arena.len() + self.runs.len() * size_of::<Run>()
+    }
+
+    /// Replaces numbers of series: for bodies whose new series got their final number at commit.
+    pub fn renumber(&mut self, number: impl Fn(u32) -> u32) {
+        for row in &mut self.rows {
+            row.series = number(row.series);
+        }
+    }
+
+    /// Calls `visit` with each row of `range`, its columns and its cells, in order; stops at the first error.
+    pub fn visit<E>(
+        &self,
+        range: Range<usize>,
+        mut visit: impl FnMut(&RowHead, &[Name], Cells<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let first = self.runs.partition_point(|run| run.rows.end as usize <= range.start);
+        for run in self.runs.get(first..).unwrap_or_default() {
+            let width = run.columns.len();
+            for index in range.start.max(run.rows.start as usize)..range.end.min(run.rows.end as usize) {
+                let at = run.cells as usize + (index - run.rows.start as usize) * width;
+                let cells = Cells { block: self, at, width };
+                if let Some(row) = self.rows.get(index) {
+                    visit(row, &run.columns, cells)?;
+                }
+            }
+            if run.rows.end as usize >= range.end {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cells of one row.
+#[derive(Clone, Copy)]
+pub struct Cells<'a> {
+    block: &'a Block,
+    at: usize,
+    width: usize,
+}
+
+impl<'a> Cells<'a> {
+    pub fn iter(self) -> impl Iterator<Item = Cell<'a>> {
+        let range = self.at..self.at + self.width;
+        let bits = self.block.bits.get(range.clone()).unwrap_or_default();
+        let kinds = self.block.kinds.get(range).unwrap_or_default();
+        bits.iter().zip(kinds).map(move |(&bits, kind)| match kind {
+            Kind::Missing => Cell::Missing,
+            Kind::Float => Cell::Float(f64::from_bits(bits)),
+            Kind::Int => Cell::Int(bits.cast_signed()),
+            Kind::Bool => Cell::Bool(bits != 0),
+            Kind::String => {
+                let start = (bits >> 32) as usize;
+                let text = self.block.arena.get(start..start + (bits & u64::from(u32::MAX)) as usize);
+                Cell::String(text.unwrap_or_default())
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_staged_from_any_range() {
+        let columns = |names: &[&str]| -> Arc<[Name]> { names.iter().map(|name| Name::new(name).unwrap()).collect() };
+        let (wide, narrow) = (columns(&["a", "b"]), columns(&["c"]));
+        let mut block = Block::default();
+        for n in 0..6_u32 {
+            let head = RowHead { series: n, line: n, time: i64::from(n) };
+            if n % 3 == 2 {
+                block.begin_row(head, &narrow);
+                block.push(Cell::String("text"));
+            } else {
+                block.begin_row(head, &wide);
+                block.push(Cell::Int(-i64::from(n)));
+                block.push(Cell::Missing);
+            }
+        }
+        for range in [0..6, 1..5, 2..3, 5..6, 3..3] {
+            let mut seen = Vec::new();
+            block
+                .visit(range.clone(), |row, columns, cells| {
+                    let cells: Vec<_> = cells.iter().collect();
+                    match row.series % 3 {
+                        2 => assert_eq!((columns.len(), cells.as_slice()), (1, &[Cell::String("text")][..])),
+                        _ => assert_eq!(cells, [Cell::Int(-i64::from(row.series)), Cell::Missing]),
+                    }
+                    seen.push(row.series as usize);
+                    Ok::<_, ()>(())
+                })
+                .unwrap();
+            assert_eq!(seen, range.collect::<Vec<_>>());
+        }
+    }
+}

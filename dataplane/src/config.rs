@@ -1,0 +1,78 @@
+//! The command line and environment of the data plane.
+
+use std::{os::fd::OwnedFd, path::PathBuf};
+
+use crate::routing::SHARDS_MAX;
+
+pub const USAGE: &str = "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N]
+The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
+
+#[derive(Debug)]
+pub struct Config {
+    /// Public listening socket.
+    pub public: OwnedFd,
+    /// Unix socket on which the control plane connects.
+    pub link: PathBuf,
+    /// Unix socket of the control plane's HTTP API.
+    pub control: PathBuf,
+    pub shards: usize,
+    /// Core of each shard, as far as there is one for each.
+    pub cores: Vec<usize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("unknown argument {0:?}\n{USAGE}")]
+    Unknown(String),
+    #[error("{0} wants a value\n{USAGE}")]
+    NoValue(String),
+    #[error("--shards wants a number from 0 (automatic) to {SHARDS_MAX}, not {0:?}")]
+    Shards(String),
+    #[error("{0} is missing\n{USAGE}")]
+    Missing(&'static str),
+    #[error("no listening socket was passed as file descriptor 3\n{USAGE}")]
+    NoListener,
+}
+
+impl Config {
+    pub fn from_environment() -> Result<Config, ConfigError> {
+        let (mut link, mut control, mut shards) = (None, None, 0);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| ConfigError::NoValue(argument.clone()));
+            match argument.as_str() {
+                "--link" => link = Some(value()?.into()),
+                "--control" => control = Some(value()?.into()),
+                "--shards" => {
+                    let text = value()?;
+                    shards = text.parse().ok().filter(|n| *n <= SHARDS_MAX).ok_or(ConfigError::Shards(text))?;
+                }
+                _ => return Err(ConfigError::Unknown(argument)),
+            }
+        }
+        let public = listenfd::ListenFd::from_env().take_tcp_listener(0).ok().flatten();
+        let cores = allowed_cores();
+        let automatic = shards == 0;
+        if automatic {
+            shards = cores.len().clamp(1, SHARDS_MAX);
+        }
+        Ok(Config {
+            public: public.ok_or(ConfigError::NoListener)?.into(),
+            link: link.ok_or(ConfigError::Missing("--link"))?,
+            control: control.ok_or(ConfigError::Missing("--control"))?,
+            shards,
+            // More shards than cores share them as the system likes.
+            cores: if shards <= cores.len() { cores } else { Vec::new() },
+        })
+    }
+}
+
+/// Cores that this process may use: its affinity, cut to the quota of its control group.
+fn allowed_cores() -> Vec<usize> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    let mut cores: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect();
+    // The standard library knows of affinity and quotas.
+    let quota = std::thread::available_parallelism().map_or(cores.len(), usize::from);
+    cores.truncate(quota.max(1));
+    cores
+}

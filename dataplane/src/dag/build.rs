@@ -1,0 +1,120 @@
+//! A plan's nodes as operators, wired in topological order.
+
+use proto::{
+    limits::NODES_PER_TASK_MAX,
+    plan::{EdgeType, InfluxQl, Node, NodeKind, Plan, Window},
+};
+
+use super::{demand::Demand, task::Task};
+use crate::{
+    group::Groups,
+    name::Name,
+    node::{
+        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, fused, group_by, http_out,
+        http_post, influxql, log, sample, shift, stream, r#where, window,
+    },
+};
+
+/// Builds the operators of a task.
+pub fn build(plan: &Plan, outputs: Box<dyn Outputs>) -> Result<Task, StartError> {
+    plan.check().map_err(StartError::new)?;
+    if plan.nodes.len() > NODES_PER_TASK_MAX {
+        return Err(StartError(format!("a task has {} nodes at most, this one {}", NODES_PER_TASK_MAX, plan.nodes.len())));
+    }
+    check_endpoints(plan)?;
+    let demands = super::demand::demands(plan);
+    let mut slots = Vec::with_capacity(plan.nodes.len());
+    for (index, node) in plan.nodes.iter().enumerate() {
+        slots.push(Slot {
+            name: node.name.as_str().into(),
+            operator: operator(plan, index, &demands)?,
+            children: children(plan, index),
+            collected: 0,
+            errors: 0,
+            quiet: node.quiet,
+            error_log: Default::default(),
+        });
+    }
+    let task = plan.task.as_str().into();
+    let context = Context { task, groups: Groups::default(), order: 0, now: 0, outputs };
+    Task::new(slots, context).ok_or_else(|| StartError::new("no room for groups"))
+}
+
+/// Two httpOut of one name fail the task when it starts, and name the second node.
+fn check_endpoints(plan: &Plan) -> Result<(), StartError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for node in &plan.nodes {
+        if let NodeKind::HttpOut { endpoint } = &node.kind
+            && !seen.insert(endpoint.trim_start_matches('/'))
+        {
+            let path = format!("/kapacitor/v1/tasks/{}/{endpoint}", plan.task);
+            return Err(StartError(format!("{}: http: multiple registrations for {path}", node.name)));
+        }
+    }
+    Ok(())
+}
+
+fn children(plan: &Plan, index: usize) -> Vec<Child> {
+    let mut children = Vec::new();
+    for (slot, node) in plan.nodes.iter().enumerate().skip(index + 1) {
+        let ports = node.parents.iter().enumerate().filter(|(_, parent)| **parent == index);
+        children.extend(ports.map(|(port, _)| Child { slot, port, emitted: 0 }));
+    }
+    children
+}
+
+fn operator(plan: &Plan, index: usize, demands: &[Demand]) -> Result<Box<dyn Operator>, StartError> {
+    let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
+    let wants = edge_in(plan, node);
+    Ok(match &node.kind {
+        NodeKind::Stream => Box::new(stream::Stream),
+        NodeKind::From(from) => Box::new(from::From::new(from)?),
+        NodeKind::Where { predicate } => Box::new(r#where::Where::new(predicate)?),
+        NodeKind::GroupBy(dimensions) => group_by::new(dimensions, wants)?,
+        NodeKind::Eval(plan) => Box::new(eval::Eval::new(plan)?),
+        NodeKind::Window(window) => windowed(plan, index, window, demands)?,
+        NodeKind::InfluxQl(plan) => influxql::new(plan, wants)?,
+        NodeKind::Default { fields, tags } => Box::new(default::Default::new(fields, tags)?),
+        NodeKind::Delete { fields, tags } => Box::new(delete::Delete::new(fields, tags)?),
+        NodeKind::Sample(plan) => Box::new(sample::Sample::new(plan)?),
+        NodeKind::Shift { shift } => Box::new(shift::Shift::new(*shift)?),
+        NodeKind::Log { level, prefix } => Box::new(log::Log::new(*level, prefix)),
+        NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint)),
+        NodeKind::HttpPost(plan) => Box::new(http_post::HttpPost::new(plan)?),
+        kind => return Err(StartError(format!("{}: {kind:?} is not built", node.name))),
+    })
+}
+
+fn edge_in(plan: &Plan, node: &Node) -> EdgeType {
+    node.parents.first().and_then(|&parent| plan.nodes.get(parent)).map_or(plan.edge, |parent| parent.provides)
+}
+
+/// A window, fused with its children where all of them can be.
+fn windowed(
+    plan: &Plan,
+    index: usize,
+    window: &Window,
+    demands: &[Demand],
+) -> Result<Box<dyn Operator>, StartError> {
+    let children: Option<Vec<&InfluxQl>> = children(plan, index)
+        .iter()
+        .map(|child| match plan.nodes.get(child.slot).map(|node| &node.kind) {
+            Some(NodeKind::InfluxQl(influxql)) => Some(influxql),
+            _ => None,
+        })
+        .collect();
+    if let Some(children) = children
+        && !children.is_empty()
+        && let Some(fused) = fused::fuse(window, &children)
+    {
+        return Ok(fused);
+    }
+    let wanted = match demands.get(index) {
+        Some(Demand::Fields(fields)) => {
+            let names = fields.iter().map(|name| Name::new(name)).collect::<Result<Vec<_>, _>>();
+            Some(names.map_err(StartError::new)?)
+        }
+        _ => None,
+    };
+    window::new(window, wanted)
+}

@@ -1,0 +1,121 @@
+//! A task on one shard: its operators in topological order and what runs a message through them.
+
+use std::rc::Rc;
+
+use proto::message::NodeStatistics;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    group::{Group, Groups, GroupsSnapshot},
+    node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot},
+    point::Point,
+};
+
+/// The operators of one task on one shard.
+pub struct Task {
+    slots: Vec<Slot>,
+    context: Context,
+    /// The group of points as they arrive, before any `from`.
+    nil: Rc<Group>,
+}
+
+/// A task's state as plain data: what a checkpoint keeps.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TaskSnapshot {
+    groups: GroupsSnapshot,
+    operators: Vec<Vec<u8>>,
+}
+
+impl Task {
+    /// `slots` as [`super::build::build`] makes them: slot 0 is the source.
+    pub fn new(slots: Vec<Slot>, mut context: Context) -> Option<Task> {
+        let nil = context.groups.intern(None, crate::tags::TagSet::empty())?;
+        Some(Task { slots, context, nil })
+    }
+
+    /// The nil group, that of points as they arrive.
+    pub fn nil_group(&self) -> &Rc<Group> {
+        &self.nil
+    }
+
+    /// Runs a point through the graph. `order` is its place in the order of arrival over all shards.
+    pub fn point(&mut self, point: &Point<'_>, order: u64, now: i64) -> Result<(), Fault> {
+        self.context.order = order;
+        self.context.now = now;
+        if let Some(source) = self.slots.first_mut() {
+            source.collected += 1;
+        }
+        self.run(0, |operator, out| operator.point(0, point, out))
+    }
+
+    /// The task ends: lets each operator, parents first, hand on what it still owes.
+    pub fn finish(&mut self, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        for index in 0..self.slots.len() {
+            self.run(index, |operator, out| operator.finish(out))?;
+        }
+        Ok(())
+    }
+
+    /// Gives an operator the answer it waits for.
+    pub fn resume(&mut self, node: &str, ticket: u64, answer: u16, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
+        self.run(index, |operator, out| operator.resume(ticket, answer, out))
+    }
+
+    /// Numbers of series are void.
+    pub fn forget_series(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.operator.forget_series());
+    }
+
+    fn run(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let name = self.slots.get(index).map(|slot| slot.name.clone());
+        let done = run_slot(&mut self.slots, 0, index, &mut self.context, act).unwrap_or(Ok(()));
+        done.map_err(|fault| match name {
+            Some(name) if fault.node.is_empty() => Fault { node: name.to_string(), ..fault },
+            _ => fault,
+        })
+    }
+
+    /// Counters of every node, in the order of the plan.
+    pub fn statistics(&self) -> Vec<NodeStatistics> {
+        let statistics = |slot: &Slot| NodeStatistics {
+            name: slot.name.to_string(),
+            collected: slot.collected,
+            emitted: slot.children.iter().map(|child| child.emitted).sum(),
+            errors: slot.errors,
+            working_cardinality: slot.operator.cardinality(),
+            avg_exec_time_ns: 0,
+            extra: slot.operator.counters().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            children: slot.children.iter().map(|child| (child.slot, child.emitted)).collect(),
+        };
+        self.slots.iter().map(statistics).collect()
+    }
+
+    /// What an httpOut node of that endpoint holds.
+    pub fn http_out(&self, endpoint: &str) -> Option<HttpOutRows<'_>> {
+        self.slots.iter().filter_map(|slot| slot.operator.http_out()).find(|rows| rows.endpoint == endpoint)
+    }
+
+    pub fn snapshot(&self) -> Result<TaskSnapshot, SnapshotError> {
+        let operators = self.slots.iter().map(|slot| slot.operator.snapshot()).collect::<Result<_, _>>()?;
+        Ok(TaskSnapshot { groups: self.context.groups.snapshot(), operators })
+    }
+
+    /// Takes the state of a snapshot of the same plan, on a task that has seen nothing.
+    pub fn restore(&mut self, snapshot: TaskSnapshot) -> Result<(), SnapshotError> {
+        self.context.groups = Groups::restore(snapshot.groups);
+        if let Some(nil) = self.context.groups.intern(None, crate::tags::TagSet::empty()) {
+            self.nil = nil;
+        }
+        for (slot, state) in self.slots.iter_mut().zip(&snapshot.operators) {
+            slot.operator.restore(state, &self.context.groups)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Compiled lambda expressions (reference: tickscript §8 to §12).
+//!
+//! # Order of evaluation
+//!
+//! An expression is defined in two steps: first its type for this point is worked out, then its value. A type error
+//! anywhere below thus fails the point before any function has been called. Comparisons, logic and `!` are bool without
+//! a look below; they start the two steps anew for their own operands when evaluation reaches them. The steps show only in
+//! two places, and elsewhere one pass that computes values does both:
+//!
+//! - **State.** `count() + "nope"` must not count. Where an operand is stateful, [`node::Node::kind`] runs first.
+//! - **Short circuit.** `AND` and `OR` skip a right side that cannot matter. If both sides are bool by their form, the
+//!   right one is not looked at. If either is *dynamic* (a reference or call, or minus, arithmetic or a lambda var around
+//!   one), both must turn out to be bool, so `"on" AND "nope"` fails for a missing `nope` even if `on` is false, while
+//!   `"on" AND "nope" > 1.0` is false.
+//!
+//! All references are looked up before anything else, also those that evaluation would skip: a name that is both field
+//! and tag fails the point wherever it stands. Functions get all their arguments evaluated; `if` is a function.
+//!
+//! # Cost
+//!
+//! Numbers never allocate. Texts are borrowed from the point until they are a result, and a whole text of the point is
+//! shared even then. Constants are folded, regular expressions are compiled once, and matches on tags are remembered by
+//! the address of the tag's text, which all points of a series share. Errors are data until somebody prints them.
+
+mod compile;
+mod duration_text;
+mod error;
+mod functions;
+mod node;
+mod operand;
+mod operators;
+mod pattern;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{CompileError, EvalError};
+pub use functions::State;
+pub use pattern::{BadPattern, Pattern};
+
+use crate::{
+    name::Name,
+    tags::TagSet,
+    value::{Field, Value, field},
+};
+use node::{Found, Node, Reads, Writes};
+use operand::Kind;
+use pattern::MatchCache;
+
+/// What an expression sees of a point.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// Of the point, nanoseconds since 1970.
+    pub time: i64,
+    pub fields: &'a [Field],
+    pub tags: &'a TagSet,
+    /// Earlier results of the same `eval`: what is neither field nor tag is looked for here.
+    pub results: &'a [Field],
+    /// The clock, nanoseconds since 1970.
+    pub now: i64,
+}
+
+/// One lambda of a node, for all groups.
+///
+/// It holds scratch and the state of lambda vars inside it, which all groups of the node share; the state of its own
+/// functions is the caller's, one [`State`] per group or one per node (reference: tickscript §11).
+#[derive(Debug)]
+pub struct Lambda {
+    root: Node,
+    names: Vec<Name>,
+    /// The reference `"time"`.
+    time: Option<usize>,
+    own_state: bool,
+    stateful: bool,
+    embedded: Vec<State>,
+    caches: Vec<MatchCache>,
+}
+
+/// State of the lambda vars inside a lambda, as plain data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SharedState(Vec<State>);
+
+/// Expressions with more references than this look them up in memory of their own.
+const REFERENCES_ON_STACK: usize = 8;
+
+impl Lambda {
+    /// Errors: operators on constants of wrong types, a regular expression that does not compile, too deep a tree, too
+    /// many names in the process. Everything else is found per point (reference: tickscript §6).
+    pub fn compile(expr: &proto::Expr) -> Result<Lambda, CompileError> {
+        let compiled = compile::compile(expr)?;
+        let time = Name::new("time")?;
+        Ok(Lambda {
+            root: compiled.root,
+            time: compiled.names.iter().position(|name| *name == time),
+            names: compiled.names,
+            own_state: compiled.own_state,
+            stateful: compiled.stateful,
+            embedded: vec![State::default(); compiled.embedded],
+            caches: std::iter::repeat_with(MatchCache::default).take(compiled.caches).collect(),
+        })
+    }
+
+    /// The value for a point: float, int, bool, string or duration. Anything else is an error.
+    pub fn eval(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<Value, EvalError> {
+        self.evaluate(scope, state, |root, missing, reads, writes| {
+            root.value(reads, writes)?.into_value().map_err(|kind| match missing {
+                Some(name) if kind == Kind::Missing => EvalError::Missing(name),
+                _ => EvalError::Result(kind),
+            })
+        })
+    }
+
+    /// The value of a predicate for a point; anything but a bool is an error.
+    pub fn eval_bool(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<bool, EvalError> {
+        self.evaluate(scope, state, |root, missing, reads, writes| {
+            root.truth(reads, writes)?.map_err(|actual| match missing {
+                Some(name) if actual == Kind::Missing => EvalError::Missing(name),
+                _ => EvalError::TypeGuard { actual, expected: Kind::Bool },
+            })
+        })
+    }
+
+    /// The names that the expression reads, `time` among them if it does, in order of appearance.
+    pub fn references(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// Whether it needs a [`State`] of its own per group; without, any will do.
+    pub fn is_stateful(&self) -> bool {
+        self.own_state
+    }
+
+    /// State of the lambda vars inside, shared by all groups.
+    pub fn snapshot_shared(&self) -> SharedState {
+        SharedState(self.embedded.clone())
+    }
+
+    /// Takes back what [`Lambda::snapshot_shared`] gave for the same expression; of another one nothing is taken.
+    pub fn restore_shared(&mut self, shared: SharedState) {
+        if shared.0.len() == self.embedded.len() {
+            self.embedded = shared.0;
+        }
+    }
+
+    /// Looks all references up and has `compute` do the rest; it also gets the name, if the whole is a reference.
+    #[inline]
+    fn evaluate<T>(
+        &mut self,
+        scope: &Scope<'_>,
+        state: &mut State,
+        compute: impl FnOnce(&Node, Option<Name>, &Reads<'_>, &mut Writes<'_>) -> Result<T, EvalError>,
+    ) -> Result<T, EvalError> {
+        let mut few = [Found::Missing; REFERENCES_ON_STACK];
+        let mut many = Vec::new();
+        let found = match few.get_mut(..self.names.len()) {
+            Some(found) => found,
+            None => {
+                many.resize(self.names.len(), Found::Missing);
+                many.as_mut_slice()
+            }
+        };
+        for (index, (name, found)) in self.names.iter().zip(found.iter_mut()).enumerate() {
+            *found = if self.time == Some(index) { Found::Time } else { look_up(*name, scope)? };
+        }
+        let reads = Reads { names: &self.names, found, time: scope.time, now: scope.now };
+        if self.stateful {
+            self.root.kind(&reads)?;
+        }
+        let mut writes = Writes { state, embedded: &mut self.embedded, caches: &mut self.caches };
+        let name = self.root.reference().map(|reference| self.names[reference]);
+        compute(&self.root, name, &reads, &mut writes)
+    }
+}
+
+/// Field, then tag, then earlier result (reference: nodes-stream §2, "Field/tag lookup").
+#[inline]
+fn look_up<'a>(name: Name, scope: &Scope<'a>) -> Result<Found<'a>, EvalError> {
+    match (field(scope.fields, name), scope.tags.get(name)) {
+        (Some(_), Some(_)) => Err(EvalError::FieldAndTag(name)),
+        (Some(value), None) => Ok(Found::Value(value)),
+        (None, Some(tag)) => Ok(Found::Tag(tag)),
+        (None, None) => Ok(field(scope.results, name).map_or(Found::Missing, Found::Value)),
+    }
+}

@@ -1,0 +1,207 @@
+//! The data plane's end of the link.
+//!
+//! The data plane listens on a unix socket; one control plane at a time is connected, a newer connection takes the place
+//! of an older one. Right after accepting it sends one byte with the public listening socket as ancillary data (so that a
+//! control plane that took over can stand in for a dead data plane on the same socket), then its hello.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use bytes::BytesMut;
+use proto::{
+    frame::{self, FrameError},
+    message::{AlertEvent, Command, Hello, LINK_VERSION, Refusal, Reply, Report, Settings},
+};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, watch},
+};
+
+use super::tasks::Tasks;
+use crate::shard::command::Failure;
+
+/// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
+const WAITING_ALERTS: usize = 65_536;
+
+/// The byte that carries the listening socket.
+pub const LISTENER_BYTE: u8 = b'L';
+
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("the link: {0}")]
+    Io(#[from] io::Error),
+    #[error("the link: {0}")]
+    Frame(#[from] FrameError),
+    #[error("the control plane speaks link version {0}, this data plane version {LINK_VERSION}")]
+    Version(u32),
+    #[error("the control plane closed the link")]
+    Closed,
+}
+
+pub struct Link {
+    pub tasks: Tasks,
+    /// The public listening socket, for a control plane that takes over.
+    pub public: OwnedFd,
+    pub alerts: mpsc::Receiver<Box<AlertEvent>>,
+    pub failures: mpsc::UnboundedReceiver<Failure>,
+    pub settings: watch::Sender<Settings>,
+    pub waiting: VecDeque<Box<AlertEvent>>,
+    pub alerts_dropped: u64,
+}
+
+/// Why a connection ended.
+enum End {
+    Drained,
+    Lost(LinkError),
+    Replaced(UnixStream),
+}
+
+impl Link {
+    /// Serves control planes, one after the other, until one says drain; all tasks have ended then.
+    pub async fn run(&mut self, listener: &UnixListener) {
+        let mut next = None;
+        loop {
+            let stream = match next.take() {
+                Some(stream) => stream,
+                None => self.accept(listener).await,
+            };
+            match self.connection(stream, listener).await {
+                End::Drained => return,
+                End::Replaced(stream) => next = Some(stream),
+                End::Lost(error) => tracing::warn!(%error, "the control plane is away"),
+            }
+        }
+    }
+
+    /// Waits for a control plane; meanwhile alert events are kept and failures carried out.
+    async fn accept(&mut self, listener: &UnixListener) -> UnixStream {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => return stream,
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept on the link's socket");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                },
+                Some(event) = self.alerts.recv() => self.keep(event),
+                Some(failure) = self.failures.recv() => {
+                    self.tasks.failed(failure.instance, failure.error).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&mut self, mut stream: UnixStream, listener: &UnixListener) -> End {
+        match self.serve(&mut stream, listener).await {
+            Ok(end) => end,
+            Err(error) => End::Lost(error),
+        }
+    }
+
+    async fn serve(&mut self, stream: &mut UnixStream, listener: &UnixListener) -> Result<End, LinkError> {
+        send_listener(stream, &self.public).await?;
+        let hello = Hello {
+            link_version: LINK_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            tasks: self.tasks.running(),
+        };
+        stream.write_all(&frame::encode(&hello)?).await?;
+        let mut buffer = BytesMut::with_capacity(64 << 10);
+        let hello: Hello = read(stream, &mut buffer).await?;
+        if hello.link_version != LINK_VERSION {
+            return Err(LinkError::Version(hello.link_version));
+        }
+        tracing::info!(pid = hello.pid, "the control plane is connected");
+        while let Some(event) = self.waiting.pop_front() {
+            stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+        }
+        loop {
+            while let Some(command) = frame::decode::<Command>(&mut buffer)? {
+                let request = command.request();
+                let drain = matches!(command, Command::Drain { .. });
+                let result = self.carry_out(command).await;
+                stream.write_all(&frame::encode(&Report::Reply { request, result })?).await?;
+                if drain {
+                    return Ok(End::Drained);
+                }
+            }
+            tokio::select! {
+                read = stream.read_buf(&mut buffer) => {
+                    if read? == 0 {
+                        return Err(LinkError::Closed);
+                    }
+                }
+                Some(event) = self.alerts.recv() => {
+                    // Should the link break here, the event is among those that a dying peer loses.
+                    stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+                }
+                Some(Failure { instance, error }) = self.failures.recv() => {
+                    if let Some((task, fingerprint)) = self.tasks.failed(instance, error.clone()).await {
+                        stream.write_all(&frame::encode(&Report::TaskFailed { task, fingerprint, error })?).await?;
+                    }
+                }
+                Ok((newer, _)) = listener.accept() => return Ok(End::Replaced(newer)),
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, command: Command) -> Result<Reply, Refusal> {
+        match command {
+            Command::Configure { settings, .. } => {
+                self.settings.send_replace(settings);
+                Ok(Reply::Done)
+            }
+            Command::StartTask { fingerprint, plan, .. } => self.tasks.start(fingerprint, plan).await,
+            Command::StopTask { task, .. } => self.tasks.stop(&task).await,
+            Command::HttpOut { task, endpoint, .. } => self.tasks.http_out(&task, &endpoint).await,
+            Command::Statistics { .. } => {
+                let mut statistics = self.tasks.statistics().await;
+                statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
+                Ok(Reply::Statistics(Box::new(statistics)))
+            }
+            Command::Drain { .. } => {
+                self.tasks.drain().await;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn keep(&mut self, event: Box<AlertEvent>) {
+        if self.waiting.len() < WAITING_ALERTS {
+            self.waiting.push_back(event);
+        } else {
+            self.alerts_dropped += 1;
+        }
+    }
+}
+
+async fn read<T: serde::de::DeserializeOwned>(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<T, LinkError> {
+    loop {
+        if let Some(message) = frame::decode(buffer)? {
+            return Ok(message);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(LinkError::Closed);
+        }
+    }
+}
+
+async fn send_listener(stream: &UnixStream, listener: &OwnedFd) -> io::Result<()> {
+    stream
+        .async_io(Interest::WRITABLE, || {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            let descriptors = [listener.as_fd()];
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+            let data = [io::IoSlice::new(&[LISTENER_BYTE])];
+            sendmsg(stream, &data, &mut ancillary, SendFlags::NOSIGNAL).map_err(io::Error::from).map(|_| ())
+        })
+        .await
+}

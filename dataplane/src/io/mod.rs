@@ -1,0 +1,12 @@
+//! The I/O thread: what is not the write path.
+//!
+//! It accepts connections and gives each to a shard, relays requests that are not writes to the control plane, posts for
+//! httpPost nodes, and speaks the link. One task that owns the list of running tasks ([`tasks`]) carries out the control
+//! plane's commands over all shards, one start or stop at a time.
+
+pub mod accept;
+pub mod link;
+pub mod post;
+pub mod relay;
+pub mod shards;
+pub mod tasks;

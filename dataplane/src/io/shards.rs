@@ -1,0 +1,86 @@
+//! All shards, as the I/O thread addresses them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::shard::command::{Command, Handover};
+
+/// Connections that each shard serves, by its index.
+#[derive(Clone, Debug)]
+pub struct Loads(Arc<[AtomicUsize]>);
+
+impl Loads {
+    pub fn new(shards: usize) -> Self {
+        Loads((0..shards).map(|_| AtomicUsize::new(0)).collect())
+    }
+
+    /// The shard with the fewest connections; counts one more there.
+    fn take_least(&self) -> usize {
+        let loads = self.0.iter().enumerate();
+        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed)).map_or(0, |(index, _)| index);
+        if let Some(load) = self.0.get(least) {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
+        least
+    }
+
+    /// A connection has left the shard.
+    pub fn release(&self, shard: usize) {
+        if let Some(load) = self.0.get(shard) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Handle of the shards' command queues; cheap to clone.
+#[derive(Clone)]
+pub struct Shards {
+    commands: Arc<[mpsc::Sender<Command>]>,
+    pub loads: Loads,
+}
+
+impl Shards {
+    pub fn new(commands: Vec<mpsc::Sender<Command>>, loads: Loads) -> Self {
+        Shards { commands: commands.into(), loads }
+    }
+
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Gives a connection to the shard that has the fewest.
+    pub async fn connection(&self, connection: Handover) {
+        let shard = self.loads.take_least();
+        self.send(shard, Command::Connection(connection)).await;
+    }
+
+    /// Waits for room. A shard that is gone takes nothing: the process is about to end.
+    pub async fn send(&self, shard: usize, command: Command) {
+        if let Some(queue) = self.commands.get(shard) {
+            let _ = queue.send(command).await;
+        }
+    }
+
+    /// Asks every shard and waits for all answers, in order of shards. A shard that is gone gives none.
+    pub async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
+        let mut answers = Vec::with_capacity(self.len());
+        for queue in self.commands.iter() {
+            let (reply, answer) = oneshot::channel();
+            let _ = queue.send(command(reply)).await;
+            answers.push(answer);
+        }
+        let mut all = Vec::with_capacity(answers.len());
+        for answer in answers {
+            all.extend(answer.await);
+        }
+        all
+    }
+}

@@ -1,0 +1,220 @@
+//! The running tasks, and the control plane's commands carried out over all shards.
+//!
+//! Order of a start: every owner builds the operators, then every receiver routes, then the answer goes out. Order of a
+//! stop: every receiver stops routing and says so down each ring, then every owner that has heard all of them ends its
+//! part (design: epochs). One start or stop runs at a time, so epochs follow each other.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use proto::{
+    Plan,
+    message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Statistics, TaskStatistics},
+};
+
+use tokio::sync::watch;
+
+use super::shards::Shards;
+use crate::{
+    routing::{Instance, Routing, TaskRoute},
+    shard::command::Command,
+};
+
+struct Task {
+    instance: Instance,
+    fingerprint: u64,
+    route: Arc<TaskRoute>,
+    plan: Arc<Plan>,
+    /// Why it stopped by itself; it is routed no more.
+    error: Option<String>,
+}
+
+pub struct Tasks {
+    shards: Shards,
+    tasks: HashMap<String, Task>,
+    epoch: u64,
+    next_instance: Instance,
+    /// Further counters of the process.
+    counters: Box<dyn Fn() -> Vec<(&'static str, u64)>>,
+    /// Tells the other tasks of the I/O thread to take nothing new.
+    draining: watch::Sender<bool>,
+}
+
+impl Tasks {
+    pub fn new(
+        shards: Shards,
+        counters: Box<dyn Fn() -> Vec<(&'static str, u64)>>,
+        draining: watch::Sender<bool>,
+    ) -> Self {
+        Tasks { shards, tasks: HashMap::new(), epoch: 0, next_instance: 1, counters, draining }
+    }
+
+    pub fn running(&self) -> Vec<RunningTask> {
+        let running = |(name, task): (&String, &Task)| RunningTask {
+            task: name.clone(),
+            fingerprint: task.fingerprint,
+            error: task.error.clone(),
+        };
+        self.tasks.iter().map(running).collect()
+    }
+
+    /// Starts a task with fresh state; one of the same name ends first.
+    pub async fn start(&mut self, fingerprint: u64, plan: Plan) -> Result<Reply, Refusal> {
+        let name = plan.task.clone();
+        if self.tasks.contains_key(&name) {
+            self.stop(&name).await?;
+        }
+        plan.check().map_err(|error| Refusal::CannotStart(error.to_string()))?;
+        let instance = self.next_instance;
+        self.next_instance += 1;
+        let route = Arc::new(TaskRoute::new(instance, &plan, self.shards.len()));
+        let plan = Arc::new(plan);
+        let epoch = self.epoch + 1;
+        let started = self
+            .shards
+            .ask(|reply| Command::Start { instance, plan: plan.clone(), route: route.clone(), epoch, reply })
+            .await;
+        if let Some(error) = started.into_iter().find_map(Result::err) {
+            self.end(instance, false).await;
+            return Err(Refusal::CannotStart(error));
+        }
+        self.tasks.insert(name, Task { instance, fingerprint, route, plan, error: None });
+        self.route().await;
+        Ok(Reply::Done)
+    }
+
+    /// Answers when every point accepted before has run through the task.
+    pub async fn stop(&mut self, name: &str) -> Result<Reply, Refusal> {
+        let Some(task) = self.tasks.remove(name) else { return Err(Refusal::UnknownTask(name.to_owned())) };
+        self.route().await;
+        self.end(task.instance, true).await;
+        Ok(Reply::Done)
+    }
+
+    pub async fn stop_all(&mut self) {
+        let names: Vec<String> = self.tasks.keys().cloned().collect();
+        for name in names {
+            let _ = self.stop(&name).await;
+        }
+    }
+
+    /// Nothing new is taken: connections end after their answer, then all tasks.
+    pub async fn drain(&mut self) {
+        self.draining.send_replace(true);
+        self.shards.ask(|reply| Command::Drain { reply }).await;
+        self.stop_all().await;
+    }
+
+    /// A node of the task failed on some shard: the others stop, too. Returns name and fingerprint the first time.
+    pub async fn failed(&mut self, instance: Instance, error: String) -> Option<(String, u64)> {
+        let (name, task) = self.tasks.iter_mut().find(|(_, task)| task.instance == instance)?;
+        if task.error.is_some() {
+            return None;
+        }
+        task.error = Some(error);
+        let failed = (name.clone(), task.fingerprint);
+        self.route().await;
+        self.end(instance, true).await;
+        Some(failed)
+    }
+
+    pub async fn http_out(&self, name: &str, endpoint: &str) -> Result<Reply, Refusal> {
+        let Some(task) = self.tasks.get(name).filter(|task| task.error.is_none()) else {
+            return Err(Refusal::UnknownTask(name.to_owned()));
+        };
+        let instance = task.instance;
+        let parts =
+            self.shards.ask(|reply| Command::HttpOut { instance, endpoint: endpoint.to_owned(), reply }).await;
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            return Err(Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() });
+        }
+        let mut rows: Vec<_> = parts.into_iter().flatten().collect();
+        rows.sort_by_key(|(order, _)| *order);
+        let rows = rows.into_iter().map(|(_, row)| row).collect::<Result<Vec<_>, _>>().map_err(Refusal::NotJson)?;
+        Ok(Reply::HttpOut((!rows.is_empty()).then(|| rows.join(","))))
+    }
+
+    pub async fn statistics(&self) -> Statistics {
+        let shards = self.shards.ask(|reply| Command::Statistics { reply }).await;
+        let mut ingress: HashMap<(String, String, String), u64> = HashMap::new();
+        let mut nodes: HashMap<Instance, (f64, Vec<NodeStatistics>)> = HashMap::new();
+        let mut counters: Vec<(String, u64)> = Vec::new();
+        for shard in shards {
+            for IngressStatistics { database, retention_policy, measurement, points } in shard.ingress {
+                *ingress.entry((database, retention_policy, measurement)).or_default() += points;
+            }
+            for (instance, throughput, statistics) in shard.tasks {
+                let (sum, total) = nodes.entry(instance).or_default();
+                *sum += throughput;
+                add_nodes(total, statistics);
+            }
+            add_counters(&mut counters, shard.counters);
+        }
+        add_counters(&mut counters, (self.counters)());
+        let task = |(name, task): (&String, &Task)| {
+            let (throughput, nodes) = nodes.get(&task.instance).cloned().unwrap_or_default();
+            TaskStatistics { task: name.clone(), fingerprint: task.fingerprint, throughput, nodes }
+        };
+        Statistics {
+            ingress: ingress
+                .into_iter()
+                .map(|((database, retention_policy, measurement), points)| IngressStatistics {
+                    database,
+                    retention_policy,
+                    measurement,
+                    points,
+                })
+                .collect(),
+            tasks: self.tasks.iter().filter(|(_, task)| task.error.is_none()).map(task).collect(),
+            counters,
+            shards: self.shards.len() as u32,
+        }
+    }
+
+    /// Name of the task and plan of a running instance.
+    pub fn plan(&self, instance: Instance) -> Option<&Arc<Plan>> {
+        self.tasks.values().find(|task| task.instance == instance).map(|task| &task.plan)
+    }
+
+    /// Makes a new epoch of all tasks that run.
+    async fn route(&mut self) {
+        self.epoch += 1;
+        let routes = self.tasks.values().filter(|task| task.error.is_none()).map(|task| task.route.clone()).collect();
+        let routing = Arc::new(Routing::new(self.epoch, self.shards.len(), routes));
+        self.shards.ask(|reply| Command::Route { routing: routing.clone(), reply }).await;
+    }
+
+    async fn end(&self, instance: Instance, routed: bool) {
+        self.shards.ask(|reply| Command::Stop { instance, routed, reply }).await;
+    }
+}
+
+fn add_nodes(total: &mut Vec<NodeStatistics>, part: Vec<NodeStatistics>) {
+    if total.is_empty() {
+        *total = part;
+        return;
+    }
+    for (sum, node) in total.iter_mut().zip(part) {
+        sum.collected += node.collected;
+        sum.emitted += node.emitted;
+        sum.errors += node.errors;
+        sum.working_cardinality += node.working_cardinality;
+        sum.avg_exec_time_ns = sum.avg_exec_time_ns.max(node.avg_exec_time_ns);
+        for ((_, count), (_, more)) in sum.extra.iter_mut().zip(node.extra) {
+            *count += more;
+        }
+        for ((_, count), (_, more)) in sum.children.iter_mut().zip(node.children) {
+            *count += more;
+        }
+    }
+}
+
+fn add_counters(total: &mut Vec<(String, u64)>, part: Vec<(&'static str, u64)>) {
+    for (name, count) in part {
+        match total.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += count,
+            None => total.push((name.to_owned(), count)),
+        }
+    }
+}

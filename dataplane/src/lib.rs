@@ -1,0 +1,17 @@
+//! Farad's data plane: receives line protocol, shards series across pinned cores, runs compiled tasks.
+//!
+//! Life of a point: a connection's bytes ([`http`], [`line`]) become a [`block`] of rows staged per owner shard; the
+//! owner runs each row through the operators ([`dag`], [`node`]) of the tasks that want it.
+//!
+//! Invariants: the data plane never opens the store, never parses TICKscript, never talks to a notification service.
+
+pub mod block;
+pub mod gotime;
+pub mod group;
+pub mod json;
+pub mod line;
+pub mod name;
+pub mod point;
+pub mod row;
+pub mod tags;
+pub mod value;

@@ -1,0 +1,31 @@
+//! Line protocol, scalar: exact, and the specification of every faster reader.
+//!
+//! reference: http-api §6. A body is cut into lines, a line into a series key, fields and a timestamp. Nothing is copied
+//! and nothing allocated for a good line:
+//!
+//! ```text
+//! Lines            line by line, comments and blanks left out
+//! key_end          where the key of a line ends; the bytes before are looked up in the series cache
+//! SeriesKey::parse measurement and tags, at the first sight of a series only: all errors of a key
+//! Fields           field by field; every byte is checked, values are converted only on demand
+//! time             the timestamp and what may follow it
+//! ```
+//!
+//! Errors have an order: those of the key come before those of the fields, those before the timestamp's. A key whose
+//! bytes were accepted before need not be parsed again.
+
+mod error;
+mod fields;
+mod key;
+mod lines;
+mod number;
+mod timestamp;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{BodyErrors, Reason};
+pub use fields::{Fields, RawField, RawValue};
+pub use key::{SeriesKey, key_end, lossy};
+pub use lines::Lines;
+pub use timestamp::{Precision, time};

@@ -1,0 +1,134 @@
+//! Nodes of a task as operators: one node, one file.
+//!
+//! An operator gets messages by reference and hands its own to the [`Outlet`], which runs the children at once, depth
+//! first: a point passes through a whole graph without being queued or copied, and each edge is in order. What an
+//! operator makes anew it keeps in scratch buffers of its own, so that the warm path allocates nothing.
+
+pub mod default;
+pub mod delete;
+pub mod eval;
+pub mod from;
+pub mod group_by;
+mod grouping;
+pub mod http_out;
+pub mod http_post;
+pub mod log;
+mod outlet;
+mod rewrite;
+pub mod sample;
+pub mod shift;
+pub mod stream;
+pub mod r#where;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use outlet::{Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
+
+use crate::{
+    group::{Group, Groups},
+    point::{Barrier, Batch, Point},
+};
+
+/// A node failed for good: its task stops with this text (reference: nodes-stream §2, "node failure").
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{node}: {message}")]
+pub struct Fault {
+    /// Name of the node; the outlet fills it in.
+    pub node: String,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(message: impl Into<String>) -> Self {
+        Fault { node: String::new(), message: message.into() }
+    }
+}
+
+/// A task cannot start: the text that the API answers with status 500.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+impl StartError {
+    pub fn new(error: impl ToString) -> Self {
+        StartError(error.to_string())
+    }
+}
+
+/// What a node does with messages. `port` is the place of the sending parent among the node's parents.
+pub trait Operator {
+    fn point(&mut self, port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
+
+    fn batch(&mut self, port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
+
+    /// Most nodes forward a barrier at once.
+    fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        out.barrier(barrier)
+    }
+
+    /// A group is gone: forget it and forward.
+    fn delete_group(&mut self, _port: usize, group: &std::rc::Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        out.delete_group(group)
+    }
+
+    /// The answer to the request with this ticket (an HTTP status, 0 for none): errors are counted, parked work goes on.
+    fn resume(&mut self, _ticket: u64, _status: u16, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The task ends (stopped, or its replay is over): hand on what the reference says is flushed. Most hold it back.
+    fn finish(&mut self, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Numbers of series are void: forget what was remembered by them.
+    fn forget_series(&mut self) {}
+
+    /// Groups held (statistic `working_cardinality`).
+    fn cardinality(&self) -> u64 {
+        0
+    }
+
+    /// Further counters of this kind of node, by their statistic's name.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    /// State as plain data; empty for nodes without any. Groups appear by their number.
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes back what [`Operator::snapshot`] gave, on an operator that has seen nothing yet; `groups`
+    /// are those of the snapshot.
+    fn restore(&mut self, _state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+        Ok(())
+    }
+
+    /// Rows that an httpOut node holds; `None` for all other nodes.
+    fn http_out(&self) -> Option<HttpOutRows<'_>> {
+        None
+    }
+}
+
+/// What `GET …/tasks/ID/ENDPOINT` shows of one shard.
+pub struct HttpOutRows<'a> {
+    pub endpoint: &'a str,
+    /// Place in the order of first appearance (see [`Context::order`]), and the row as JSON or why there is none.
+    pub rows: Vec<(u64, Result<String, String>)>,
+}
+
+/// State that could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("state of a node: {0}")]
+pub struct SnapshotError(#[from] postcard::Error);
+
+/// Helper of stateful nodes: their state as bytes.
+pub fn to_state<T: Serialize>(state: &T) -> Result<Vec<u8>, SnapshotError> {
+    Ok(postcard::to_stdvec(state)?)
+}
+
+/// Helper of stateful nodes: the reverse of [`to_state`].
+pub fn from_state<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SnapshotError> {
+    Ok(postcard::from_bytes(bytes)?)
+}

@@ -1,0 +1,223 @@
+//! How operators reach their children, their task and the world.
+
+use std::{fmt::Display, rc::Rc};
+
+use proto::message::AlertEvent;
+
+use super::{Fault, Operator};
+use crate::{
+    group::{GROUPS_MAX, Group, Groups},
+    point::{Barrier, Batch, Point},
+};
+
+/// An operator in its task: slots stand in topological order, so children always have a higher index.
+pub struct Slot {
+    /// Kind and number: `window2`.
+    pub name: Rc<str>,
+    pub operator: Box<dyn Operator>,
+    pub children: Vec<Child>,
+    pub collected: u64,
+    pub errors: u64,
+    /// `.quiet()`: errors are counted, not logged.
+    pub quiet: bool,
+    pub error_log: ErrorLog,
+}
+
+/// An edge to a child.
+#[derive(Clone, Copy, Debug)]
+pub struct Child {
+    /// Index of the child's slot.
+    pub slot: usize,
+    /// Place of this edge among the child's parents.
+    pub port: usize,
+    /// Messages handed over.
+    pub emitted: u64,
+}
+
+/// What all operators of a task on one shard share.
+pub struct Context {
+    pub task: Rc<str>,
+    pub groups: Groups,
+    /// Place of the message that is being worked on in the order of arrival, over all shards.
+    pub order: u64,
+    /// The clock, nanoseconds since 1970: for `now()`, never for windows.
+    pub now: i64,
+    pub outputs: Box<dyn Outputs>,
+}
+
+/// Where a task's effects go. Implementations never block: what is full drops with a counter.
+pub trait Outputs {
+    fn alert(&mut self, event: AlertEvent);
+
+    /// Posts in order per task and node. Returns whether it was taken.
+    fn http_post(&mut self, request: HttpPostRequest) -> bool;
+
+    /// A line of the server's log with the node's keys.
+    fn log(&mut self, level: proto::plan::LogLevel, task: &str, node: &str, line: &str);
+}
+
+/// One POST of an httpPost node.
+#[derive(Clone, Debug)]
+pub struct HttpPostRequest {
+    pub task: String,
+    pub node: String,
+    pub post: std::sync::Arc<proto::plan::HttpPost>,
+    pub body: String,
+    /// Given back with the status by [`Operator::resume`].
+    pub ticket: u64,
+}
+
+/// Lets through one log line of a node at once and then at most one a second of the context's clock.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorLog {
+    next: i64,
+    held_back: u64,
+}
+
+impl ErrorLog {
+    const INTERVAL: i64 = 1_000_000_000;
+
+    /// How many were held back since the last line, if a line may be written now.
+    fn admit(&mut self, now: i64) -> Option<u64> {
+        if now < self.next {
+            self.held_back += 1;
+            return None;
+        }
+        self.next = now.saturating_add(Self::INTERVAL);
+        Some(std::mem::take(&mut self.held_back))
+    }
+}
+
+/// The way out of an operator: to its children, and to its task.
+pub struct Outlet<'a> {
+    name: &'a Rc<str>,
+    children: &'a mut [Child],
+    errors: &'a mut u64,
+    quiet: bool,
+    error_log: &'a mut ErrorLog,
+    /// The slots behind this operator's; `offset` is the index of the first.
+    behind: &'a mut [Slot],
+    offset: usize,
+    pub context: &'a mut Context,
+}
+
+/// Calls `act` on the operator of the slot at `index` with the outlet that belongs to it.
+pub fn run_slot<R>(
+    slots: &mut [Slot],
+    offset: usize,
+    index: usize,
+    context: &mut Context,
+    act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> R,
+) -> Option<R> {
+    let (front, behind) = slots.split_at_mut_checked(index.checked_sub(offset)? + 1)?;
+    let slot = front.last_mut()?;
+    let mut outlet = Outlet {
+        name: &slot.name,
+        children: &mut slot.children,
+        errors: &mut slot.errors,
+        quiet: slot.quiet,
+        error_log: &mut slot.error_log,
+        behind,
+        offset: index + 1,
+        context,
+    };
+    Some(act(slot.operator.as_mut(), &mut outlet))
+}
+
+impl Outlet<'_> {
+    /// Hands a point to every child.
+    pub fn point(&mut self, point: &Point<'_>) -> Result<(), Fault> {
+        self.each_child(true, |operator, port, out| operator.point(port, point, out))
+    }
+
+    /// Hands a batch to every child.
+    pub fn batch(&mut self, batch: &Batch<'_>) -> Result<(), Fault> {
+        self.each_child(true, |operator, port, out| operator.batch(port, batch, out))
+    }
+
+    pub fn barrier(&mut self, barrier: &Barrier<'_>) -> Result<(), Fault> {
+        self.each_child(false, |operator, port, out| operator.barrier(port, barrier, out))
+    }
+
+    pub fn delete_group(&mut self, group: &Rc<Group>) -> Result<(), Fault> {
+        self.each_child(false, |operator, port, out| operator.delete_group(port, group, out))
+    }
+
+    /// Runs `act` as if this operator were its `nth` child: for a fused operator, which does a child's work and hands on
+    /// in the child's name.
+    pub fn as_child<R>(&mut self, nth: usize, act: impl FnOnce(&mut Outlet<'_>) -> R) -> Option<R> {
+        let child = self.children.get_mut(nth)?;
+        child.emitted += 1;
+        let slot = child.slot;
+        self.behind.get_mut(slot.checked_sub(self.offset)?)?.collected += 1;
+        run_slot(self.behind, self.offset, slot, self.context, |_, out| act(out))
+    }
+
+    /// Name of the node: `window2`.
+    pub fn node(&self) -> &Rc<str> {
+        self.name
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Counts a run-time error and logs it, at a bounded rate, unless the node is quiet.
+    pub fn error(&mut self, message: &str, error: &dyn Display) {
+        *self.errors += 1;
+        if self.quiet {
+            return;
+        }
+        if let Some(held_back) = self.error_log.admit(self.context.now) {
+            let line = match held_back {
+                0 => format!("msg={message:?} err={:?}", error.to_string()),
+                _ => format!("msg={message:?} err={:?} held_back={held_back}", error.to_string()),
+            };
+            let task = self.context.task.clone();
+            self.context.outputs.log(proto::plan::LogLevel::Error, &task, self.name, &line);
+        }
+    }
+
+    /// A point was dropped because the task holds as many groups as it may.
+    pub fn too_many_groups(&mut self) {
+        self.error("point dropped", &format_args!("the task has more than {GROUPS_MAX} groups on one shard"));
+    }
+
+    /// Counts a run-time error without a line in the log.
+    pub fn count_error(&mut self) {
+        *self.errors += 1;
+    }
+
+    /// Writes a line of the node to the log.
+    pub fn log(&mut self, level: proto::plan::LogLevel, line: &str) {
+        let task = self.context.task.clone();
+        self.context.outputs.log(level, &task, self.name, line);
+    }
+
+    fn each_child(
+        &mut self,
+        counts: bool,
+        mut act: impl FnMut(&mut dyn Operator, usize, &mut Outlet<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for child in self.children.iter_mut() {
+            let Some(at) = child.slot.checked_sub(self.offset) else { continue };
+            if counts {
+                child.emitted += 1;
+                if let Some(slot) = self.behind.get_mut(at) {
+                    slot.collected += 1;
+                }
+            }
+            let port = child.port;
+            let done = run_slot(self.behind, self.offset, child.slot, self.context, |operator, out| {
+                act(operator, port, out).map_err(|fault| name_fault(fault, out.name))
+            });
+            done.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Says which node failed, unless a child of it did.
+fn name_fault(fault: Fault, node: &str) -> Fault {
+    if fault.node.is_empty() { Fault { node: node.to_owned(), ..fault } } else { fault }
+}

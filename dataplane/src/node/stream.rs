@@ -1,0 +1,16 @@
+//! The source of a stream task: hands on what arrives (reference: nodes-stream §4).
+
+use super::{Fault, Operator, Outlet};
+use crate::point::{Batch, Point};
+
+pub struct Stream;
+
+impl Operator for Stream {
+    fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        out.point(point)
+    }
+
+    fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        out.batch(batch)
+    }
+}

@@ -1,0 +1,136 @@
+//! What flows on edges: points, batches, barriers. Operators see them by reference and copy only what they keep.
+//!
+//! reference: nodes-stream §1.
+
+use std::{borrow::Cow, rc::Rc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    group::Group,
+    name::Name,
+    tags::TagSet,
+    value::{Field, Value, field},
+};
+
+/// Number of a series on its owner shard: dense, so that what depends on the series alone is looked up in an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesNumber(pub u32);
+
+impl SeriesNumber {
+    /// A point whose name or tags are no longer those of the series that it came from.
+    pub const NONE: SeriesNumber = SeriesNumber(u32::MAX);
+}
+
+/// A message of a stream edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'a> {
+    pub name: Name,
+    /// Empty behind nodes that make new points.
+    pub database: Name,
+    pub retention_policy: Name,
+    pub group: &'a Rc<Group>,
+    pub tags: &'a Rc<TagSet>,
+    /// Each name once, in no order that means anything.
+    pub fields: &'a [Field],
+    /// Nanoseconds since 1970.
+    pub time: i64,
+    /// Set while name and tags are those of a source series.
+    pub series: SeriesNumber,
+}
+
+impl Point<'_> {
+    pub fn field(&self, name: Name) -> Option<&Value> {
+        field(self.fields, name)
+    }
+}
+
+/// A message of a batch edge: begin, points and end at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    pub name: Name,
+    /// The group; its tags are the tags of the begin message.
+    pub group: &'a Rc<Group>,
+    /// Time of the batch (`tmax`), nanoseconds since 1970.
+    pub time: i64,
+    pub rows: Rows<'a>,
+}
+
+/// The points of a batch, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a>(&'a [Row]);
+
+impl<'a> Rows<'a> {
+    pub fn new(rows: &'a [Row]) -> Self {
+        Rows(rows)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn get(&self, index: usize) -> Option<RowRef<'a>> {
+        self.0.get(index).map(RowRef)
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = RowRef<'a>> + ExactSizeIterator + use<'a> {
+        self.0.iter().map(RowRef)
+    }
+}
+
+/// One point of a batch, borrowed. Nodes read rows through this only, so that storage can change behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct RowRef<'a>(&'a Row);
+
+impl<'a> RowRef<'a> {
+    pub fn time(self) -> i64 {
+        self.0.time
+    }
+
+    pub fn tags(self) -> &'a Rc<TagSet> {
+        &self.0.tags
+    }
+
+    pub fn field(self, name: Name) -> Option<Cow<'a, Value>> {
+        field(&self.0.fields, name).map(Cow::Borrowed)
+    }
+
+    pub fn fields(self) -> Cow<'a, [Field]> {
+        Cow::Borrowed(&self.0.fields)
+    }
+
+    /// An owned row with the same content; copies no text.
+    pub fn to_row(self) -> Row {
+        self.0.clone()
+    }
+}
+
+/// A point of a batch, owned. It has all tags of the original point and no name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    time: i64,
+    tags: Rc<TagSet>,
+    fields: Rc<[Field]>,
+}
+
+impl Row {
+    pub fn new(time: i64, tags: Rc<TagSet>, fields: &[Field]) -> Self {
+        Row { time, tags, fields: fields.into() }
+    }
+
+    pub fn as_ref(&self) -> RowRef<'_> {
+        RowRef(self)
+    }
+}
+
+/// A statement that time has reached `time` in a group (reference: nodes-stream §2, nodes-alert-join-io §6).
+#[derive(Clone, Copy, Debug)]
+pub struct Barrier<'a> {
+    pub name: Name,
+    pub group: &'a Rc<Group>,
+    pub time: i64,
+}

@@ -1,0 +1,184 @@
+//! The process: arguments, threads, and the life of the I/O thread.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU64},
+    thread,
+};
+
+use proto::message::Settings;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, watch},
+    task::LocalSet,
+};
+
+use crate::{
+    config::{Config, ConfigError},
+    io::{
+        accept,
+        link::Link,
+        post::{self, PostCounters},
+        relay,
+        shards::{Loads, Shards},
+        tasks::Tasks,
+    },
+    shard::{
+        command::Effects,
+        limits::{COMMANDS, EFFECTS},
+        ring::rings,
+        thread::{Start, run},
+    },
+};
+
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot listen on the link's socket {path}: {error}")]
+    Link { path: PathBuf, error: std::io::Error },
+    #[error("cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs the data plane until a control plane drains it or a signal ends it.
+pub fn main() -> ExitCode {
+    crate::logging::start();
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(service = "run", err = %error, "the data plane ends");
+            eprintln!("farad-dataplane: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), ProcessError> {
+    let config = Config::from_environment()?;
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(io_thread(config)))
+}
+
+async fn io_thread(config: Config) -> Result<(), ProcessError> {
+    let public = TcpListener::from(config.public);
+    public.set_nonblocking(true)?;
+    let duplicate = public.try_clone()?.into();
+    let public = tokio::net::TcpListener::from_std(public)?;
+    let link_socket = bind(&config.link)?;
+
+    let (alerts, alerts_received) = mpsc::channel(EFFECTS);
+    let (posts, posts_received) = mpsc::channel(EFFECTS);
+    let (failures, failures_received) = mpsc::unbounded_channel();
+    let (relays, relays_received) = mpsc::channel(EFFECTS);
+    let effects = Effects { alerts, posts, failures, relays };
+    let (settings, settings_seen) = watch::channel(Settings::default());
+    let loads = Loads::new(config.shards);
+    let order = Arc::new(AtomicU64::new(0));
+
+    let mut commands = Vec::new();
+    let mut threads = Vec::new();
+    for (shard, ends) in rings(config.shards).into_iter().enumerate() {
+        let (queue, received) = mpsc::channel(COMMANDS);
+        commands.push(queue);
+        let start = Start {
+            shard,
+            shards: config.shards,
+            core: config.cores.get(shard).copied(),
+            ends,
+            commands: received,
+            effects: effects.clone(),
+            settings: settings_seen.clone(),
+            loads: loads.clone(),
+            order: order.clone(),
+        };
+        threads.push(thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(start))?);
+    }
+    let shards = Shards::new(commands, loads);
+
+    let counters = Rc::new(PostCounters::default());
+    let shown = counters.clone();
+    let (draining, drained) = watch::channel(false);
+    let tasks = Tasks::new(
+        shards.clone(),
+        Box::new(move || {
+            vec![
+                ("http_posts_sent", shown.sent.get()),
+                ("http_posts_failed", shown.failed.get()),
+                ("http_posts_dropped_by_full_queue", shown.dropped.get()),
+            ]
+        }),
+        draining,
+    );
+    let relay = relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
+    tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
+    tokio::task::spawn_local(relay::run(relays_received, relay));
+    let accepting = tokio::task::spawn_local({
+        let (shards, mut drained) = (shards.clone(), drained);
+        async move {
+            tokio::select! {
+                () = accept::run(&public, &shards) => {}
+                _ = drained.wait_for(|draining| *draining) => {}
+            }
+        }
+    });
+    tracing::info!(shards = config.shards, "the data plane is ready");
+
+    let waiting = std::collections::VecDeque::new();
+    let mut link = Link {
+        tasks,
+        public: duplicate,
+        alerts: alerts_received,
+        failures: failures_received,
+        settings,
+        waiting,
+        alerts_dropped: 0,
+    };
+    tokio::select! {
+        () = link.run(&link_socket) => {}
+        () = terminated() => {
+            // Without a control plane that orders it, the same drain.
+            link.tasks.drain().await;
+        }
+    }
+    let _ = accepting.await;
+    let _ = std::fs::remove_file(&config.link);
+    tracing::info!("the data plane has drained");
+    Ok(())
+}
+
+/// The link's socket; a file that a dead predecessor left is replaced.
+fn bind(path: &Path) -> Result<UnixListener, ProcessError> {
+    let link_error = |error| ProcessError::Link { path: path.to_owned(), error };
+    if std::os::unix::net::UnixStream::connect(path).is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    UnixListener::bind(path).map_err(link_error)
+}
+
+/// SIGTERM. SIGINT is the control plane's: a terminal sends it to both, and control drains.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => {}
+            }
+        },
+        _ => std::future::pending().await,
+    }
+}
+
+/// As many connections as the system lets us have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,103 @@
+//! What the I/O thread asks of a shard, and what a shard tells the I/O thread.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::BytesMut;
+use proto::{
+    Plan,
+    message::{AlertEvent, IngressStatistics, NodeStatistics},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    node::HttpPostRequest,
+    routing::{Instance, Routing, TaskRoute},
+};
+
+/// A client connection on its way between threads, with what was read of it and not yet used.
+#[derive(Debug)]
+pub struct Handover {
+    pub stream: std::net::TcpStream,
+    pub peer: SocketAddr,
+    pub buffered: BytesMut,
+}
+
+pub enum Command {
+    Connection(Handover),
+    /// Builds the operators of a task; points come with the next [`Command::Route`].
+    Start {
+        instance: Instance,
+        plan: Arc<Plan>,
+        route: Arc<TaskRoute>,
+        /// First epoch whose points the task sees.
+        epoch: u64,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Bodies whose first byte comes from now on are routed by this table.
+    Route {
+        routing: Arc<Routing>,
+        reply: oneshot::Sender<()>,
+    },
+    /// Ends a task: at once if it was never routed, else once every receiver said that it routes nothing to it any more.
+    Stop {
+        instance: Instance,
+        routed: bool,
+        reply: oneshot::Sender<Vec<NodeStatistics>>,
+    },
+    HttpOut {
+        instance: Instance,
+        endpoint: String,
+        /// `None`: no such endpoint.
+        reply: oneshot::Sender<Option<HttpOutPart>>,
+    },
+    Statistics {
+        reply: oneshot::Sender<ShardStatistics>,
+    },
+    /// The answer that an operator of a task waits for.
+    Resume {
+        instance: Instance,
+        node: String,
+        ticket: u64,
+        status: u16,
+    },
+    /// Closes connections that are between requests, and every other one after its answer.
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// Rows of an httpOut node on one shard: place in the order of first appearance, JSON or the reason why there is none.
+pub type HttpOutPart = Vec<(u64, Result<String, String>)>;
+
+#[derive(Debug, Default)]
+pub struct ShardStatistics {
+    pub tasks: Vec<(Instance, f64, Vec<NodeStatistics>)>,
+    pub ingress: Vec<IngressStatistics>,
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// What a shard sends to the I/O thread.
+#[derive(Clone)]
+pub struct Effects {
+    pub alerts: mpsc::Sender<Box<AlertEvent>>,
+    pub posts: mpsc::Sender<Post>,
+    /// One a task and shard at most, so it needs no bound.
+    pub failures: mpsc::UnboundedSender<Failure>,
+    /// Connections whose next request is not a write.
+    pub relays: mpsc::Sender<Handover>,
+}
+
+/// One POST of an httpPost node, and where its answer goes.
+#[derive(Debug)]
+pub struct Post {
+    pub shard: usize,
+    pub instance: Instance,
+    pub request: Box<HttpPostRequest>,
+}
+
+/// A node failed; the shard runs the task no more.
+#[derive(Debug)]
+pub struct Failure {
+    pub instance: Instance,
+    pub error: String,
+}

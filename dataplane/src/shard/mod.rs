@@ -1,0 +1,15 @@
+//! Shards: one pinned thread each, sharing nothing.
+//!
+//! A shard is two things at once. As *receiver* it reads the bodies of its connections and stages them as blocks, one per
+//! owner ([`receiver`]). As *owner* it runs blocks, its own and others', through its part of the tasks ([`owner`]).
+//! Blocks cross by bounded rings, one hop ([`ring`]). A shard never waits on a push: what does not fit stays with its
+//! body, and that connection's answer and next read wait.
+
+pub mod command;
+pub mod connection;
+pub mod limits;
+pub mod outputs;
+pub mod owner;
+pub mod receiver;
+pub mod ring;
+pub mod thread;

@@ -1,0 +1,49 @@
+//! The effects of a shard's tasks, on their way to the I/O thread.
+
+use std::{cell::Cell, rc::Rc};
+
+use proto::{message::AlertEvent, plan::LogLevel};
+use super::command::{Effects, Post};
+use crate::{
+    node::{HttpPostRequest, Outputs},
+    routing::Instance,
+};
+
+/// What a full queue cost, per shard.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    pub alerts: Cell<u64>,
+    pub posts: Cell<u64>,
+}
+
+pub struct ShardOutputs {
+    pub shard: usize,
+    pub instance: Instance,
+    pub effects: Effects,
+    pub dropped: Rc<Dropped>,
+}
+
+impl Outputs for ShardOutputs {
+    fn alert(&mut self, event: AlertEvent) {
+        if self.effects.alerts.try_send(Box::new(event)).is_err() {
+            self.dropped.alerts.set(self.dropped.alerts.get() + 1);
+        }
+    }
+
+    fn http_post(&mut self, request: HttpPostRequest) -> bool {
+        let post = Post { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let taken = self.effects.posts.try_send(post).is_ok();
+        if !taken {
+            self.dropped.posts.set(self.dropped.posts.get() + 1);
+        }
+        taken
+    }
+
+    fn log(&mut self, level: LogLevel, task: &str, node: &str, line: &str) {
+        match level {
+            LogLevel::Debug => tracing::debug!(target: "task", service = "kapacitor", task, node, "{line}"),
+            LogLevel::Info => tracing::info!(target: "task", service = "kapacitor", task, node, "{line}"),
+            LogLevel::Error => tracing::error!(target: "task", service = "kapacitor", task, node, "{line}"),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A shard as owner: the tasks that it runs and the series that receivers told it of.
+
+use std::{rc::Rc, sync::Arc};
+
+use hashbrown::HashMap;
+use proto::{Plan, message::NodeStatistics};
+use tokio::sync::oneshot;
+
+use super::{
+    command::{Effects, Failure, HttpOutPart},
+    outputs::{Dropped, ShardOutputs},
+};
+use crate::{
+    block::{Block, Cell, Cells, Definition, RowHead},
+    dag::{build::build, task::Task},
+    name::Name,
+    point::{Point, SeriesNumber},
+    routing::{Instance, TaskRoute},
+    tags::TagSet,
+    value::{Field, Value},
+};
+
+/// A task on this shard.
+struct Running {
+    instance: Instance,
+    route: Arc<TaskRoute>,
+    epoch: u64,
+    task: Task,
+    failed: bool,
+    rate: Rate,
+    /// Receivers that said they route nothing to it any more, and who waits for its end.
+    stopped: usize,
+    ended: Option<oneshot::Sender<Vec<NodeStatistics>>>,
+}
+
+/// Messages a second, by whole seconds of the clock.
+#[derive(Default)]
+struct Rate {
+    second: i64,
+    current: u64,
+    last: u64,
+}
+
+impl Rate {
+    fn add(&mut self, now: i64) {
+        self.turn(now);
+        self.current += 1;
+    }
+
+    fn turn(&mut self, now: i64) {
+        let second = now.div_euclid(1_000_000_000);
+        if second != self.second {
+            self.last = if second == self.second + 1 { self.current } else { 0 };
+            (self.second, self.current) = (second, 0);
+        }
+    }
+}
+
+/// A series of some receiver.
+struct Series {
+    number: SeriesNumber,
+    database: Name,
+    retention_policy: Name,
+    measurement: Name,
+    tags: Rc<TagSet>,
+    /// Version of the list of tasks that `tasks` was made for.
+    version: u64,
+    /// Indices into [`Owner::tasks`].
+    tasks: Vec<usize>,
+}
+
+pub struct Owner {
+    shard: usize,
+    shards: usize,
+    tasks: Vec<Running>,
+    /// Rises when `tasks` changes.
+    version: u64,
+    /// By receiver, then by the receiver's number.
+    series: Vec<HashMap<u32, Series, ahash::RandomState>>,
+    next_number: u32,
+    free_numbers: Vec<SeriesNumber>,
+    /// Scratch of the row that is being run.
+    fields: Vec<Field>,
+    /// Rows that arrived for a task that had failed.
+    pub rows_discarded: u64,
+}
+
+impl Owner {
+    pub fn new(shard: usize, shards: usize) -> Self {
+        Owner {
+            shard,
+            shards,
+            tasks: Vec::new(),
+            version: 1,
+            series: (0..shards).map(|_| HashMap::default()).collect(),
+            next_number: 0,
+            free_numbers: Vec::new(),
+            fields: Vec::new(),
+            rows_discarded: 0,
+        }
+    }
+
+    /// Builds a task's operators.
+    pub fn start(
+        &mut self,
+        instance: Instance,
+        plan: &Plan,
+        route: Arc<TaskRoute>,
+        epoch: u64,
+        effects: Effects,
+        dropped: Rc<Dropped>,
+    ) -> Result<(), String> {
+        let outputs = ShardOutputs { shard: self.shard, instance, effects, dropped };
+        let task = build(plan, Box::new(outputs)).map_err(|error| error.to_string())?;
+        let rate = Rate::default();
+        self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
+        self.version += 1;
+        Ok(())
+    }
+
+    /// `reply` gets the final statistics when every receiver has stopped routing to the task.
+    pub fn stop(&mut self, instance: Instance, routed: bool, reply: oneshot::Sender<Vec<NodeStatistics>>, now: i64) {
+        match self.tasks.iter_mut().find(|running| running.instance == instance) {
+            Some(running) => {
+                running.ended = Some(reply);
+                if !routed {
+                    running.stopped = self.shards;
+                }
+            }
+            None => {
+                let _ = reply.send(Vec::new());
+            }
+        }
+        self.end_stopped(now);
+    }
+
+    /// A receiver routes nothing to the task any more.
+    pub fn receiver_stopped(&mut self, instance: Instance, now: i64) {
+        if let Some(running) = self.tasks.iter_mut().find(|running| running.instance == instance) {
+            running.stopped += 1;
+        }
+        self.end_stopped(now);
+    }
+
+    fn end_stopped(&mut self, now: i64) {
+        let shards = self.shards;
+        let ended = |running: &mut Running| running.ended.is_some() && running.stopped >= shards;
+        for mut running in self.tasks.extract_if(.., ended) {
+            self.version += 1;
+            if !running.failed
+                && let Err(fault) = running.task.finish(now)
+            {
+                tracing::error!(error = %fault, "a task failed while it stopped");
+            }
+            if let Some(reply) = running.ended.take() {
+                let _ = reply.send(running.task.statistics());
+            }
+        }
+    }
+
+    /// Takes the definitions of a block that comes from `receiver`.
+    pub fn define(&mut self, receiver: usize, definitions: &mut Vec<Definition>) {
+        let Some(known) = self.series.get_mut(receiver) else { return };
+        for definition in definitions.drain(..) {
+            let number = self.free_numbers.pop().unwrap_or_else(|| {
+                self.next_number += 1;
+                SeriesNumber(self.next_number - 1)
+            });
+            let tags = definition.tags.iter().map(|(key, value)| (*key, Rc::from(&**value))).collect();
+            let series = Series {
+                number,
+                database: definition.database,
+                retention_policy: definition.retention_policy,
+                measurement: definition.measurement,
+                tags: Rc::new(TagSet::new(tags)),
+                version: 0,
+                tasks: Vec::new(),
+            };
+            known.insert(definition.series, series);
+        }
+    }
+
+    /// The numbers of a receiver are void.
+    pub fn forget(&mut self, receiver: usize) {
+        let Some(known) = self.series.get_mut(receiver) else { return };
+        self.free_numbers.extend(known.drain().map(|(_, series)| series.number));
+        // What operators remember by number must not meet the series that gets the number next.
+        self.tasks.iter_mut().for_each(|running| running.task.forget_series());
+    }
+
+    /// Runs rows of a block that comes from `receiver`. Tasks that fail are reported by `failed`.
+    pub fn run(
+        &mut self,
+        receiver: usize,
+        block: &Block,
+        range: std::ops::Range<usize>,
+        now: i64,
+        mut failed: impl FnMut(Failure),
+    ) {
+        let (shard, shards, version) = (self.shard, self.shards, self.version);
+        let (Some(known), tasks, fields) = (self.series.get_mut(receiver), &mut self.tasks, &mut self.fields) else {
+            return;
+        };
+        let discarded = &mut self.rows_discarded;
+        let run_row = |row: &RowHead, columns: &[Name], cells: Cells<'_>| -> Result<(), std::convert::Infallible> {
+            let Some(series) = known.get_mut(&row.series) else {
+                *discarded += 1;
+                return Ok(());
+            };
+            if series.version != version {
+                series.tasks = tasks_of(series, tasks, shard, shards);
+                series.version = version;
+            }
+            if series.tasks.is_empty() {
+                return Ok(());
+            }
+            fields.clear();
+            fields.extend(columns.iter().zip(cells.iter()).filter_map(|(name, cell)| {
+                let value = match cell {
+                    Cell::Missing => return None,
+                    Cell::Float(x) => Value::Float(x),
+                    Cell::Int(x) => Value::Int(x),
+                    Cell::Bool(x) => Value::Bool(x),
+                    Cell::String(text) => Value::String(text.into()),
+                };
+                Some(Field { name: *name, value })
+            }));
+            let order = (block.order << 24) | u64::from(row.line).min((1 << 24) - 1);
+            for running in series.tasks.iter().filter_map(|&index| tasks.get_mut(index)) {
+                if running.epoch > block.epoch {
+                    continue;
+                }
+                if running.failed {
+                    *discarded += 1;
+                    continue;
+                }
+                let nil = running.task.nil_group().clone();
+                let point = Point {
+                    name: series.measurement,
+                    database: series.database,
+                    retention_policy: series.retention_policy,
+                    group: &nil,
+                    tags: &series.tags,
+                    fields,
+                    time: row.time,
+                    series: series.number,
+                };
+                running.rate.add(now);
+                if let Err(fault) = running.task.point(&point, order, now) {
+                    running.failed = true;
+                    failed(Failure { instance: running.instance, error: fault.to_string() });
+                }
+            }
+            Ok(())
+        };
+        let Ok(()) = block.visit(range, run_row);
+    }
+
+    /// The answer that an operator waits for.
+    pub fn resume(&mut self, instance: Instance, node: &str, ticket: u64, status: u16, now: i64) -> Option<Failure> {
+        let running = self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed)?;
+        let fault = running.task.resume(node, ticket, status, now).err()?;
+        running.failed = true;
+        Some(Failure { instance, error: fault.to_string() })
+    }
+
+    pub fn http_out(&self, instance: Instance, endpoint: &str) -> Option<HttpOutPart> {
+        let running = self.tasks.iter().find(|running| running.instance == instance)?;
+        running.task.http_out(endpoint).map(|rows| rows.rows)
+    }
+
+    /// Throughput and counters of every task.
+    pub fn statistics(&mut self, now: i64) -> Vec<(Instance, f64, Vec<NodeStatistics>)> {
+        let statistics = |running: &mut Running| {
+            running.rate.turn(now);
+            (running.instance, running.rate.last as f64, running.task.statistics())
+        };
+        self.tasks.iter_mut().map(statistics).collect()
+    }
+}
+
+/// The tasks that take a series on this shard.
+fn tasks_of(series: &Series, tasks: &[Running], shard: usize, shards: usize) -> Vec<usize> {
+    let measurement = series.measurement.as_str();
+    let tags: Vec<(&str, &str)> = series.tags.iter().map(|(key, value)| (key.as_str(), &**value)).collect();
+    let takes = |running: &Running| {
+        let (database, policy) = (series.database.as_str(), series.retention_policy.as_str());
+        running.route.demand(database, policy, measurement).is_some()
+            && running.route.owner(measurement, &tags, shards) == shard
+    };
+    (0..tasks.len()).filter(|&index| tasks.get(index).is_some_and(takes)).collect()
+}

@@ -1,0 +1,205 @@
+//! The messages of the link, both directions.
+//!
+//! The control plane connects and says [`Hello`] first; the data plane answers with its own. After that each
+//! [`Command`] is answered by one [`Report::Reply`] with the same request number, in any order, and the data plane
+//! sends the other reports unasked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    plan::Plan,
+    value::{Level, Value},
+};
+
+/// Version of this module; a peer with another one is replaced (control side) or drained (data plane side).
+pub const LINK_VERSION: u32 = 1;
+
+/// Number of a request, unique on one connection.
+pub type Request = u64;
+
+/// First message of both sides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub link_version: u32,
+    /// Version of the product, as `farad version` prints it.
+    pub version: String,
+    pub pid: u32,
+    /// Data plane only: what runs, so that a control plane that took over leaves unchanged tasks alone.
+    pub tasks: Vec<RunningTask>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningTask {
+    pub task: String,
+    /// As given in [`Command::StartTask`].
+    pub fingerprint: u64,
+    /// Why it stopped, if it failed while nobody was connected.
+    pub error: Option<String>,
+}
+
+/// What the data plane needs to know of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Retention policy of writes that name none (reference: http-api §5).
+    pub default_retention_policy: String,
+    /// `X-Kapacitor-Version` of answers.
+    pub version: String,
+    /// Writes need credentials; without a pushed credential all of them are refused.
+    pub auth_enabled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    Configure {
+        request: Request,
+        settings: Settings,
+    },
+    /// Starts a task with fresh state. Answered when its operators stand on all shards and points are routed to them.
+    StartTask {
+        request: Request,
+        /// Tells two starts of one task apart.
+        fingerprint: u64,
+        plan: Plan,
+    },
+    /// Answered when every point accepted before has run through the task and its last output is out.
+    StopTask {
+        request: Request,
+        task: String,
+    },
+    /// The rows that an httpOut node holds.
+    HttpOut {
+        request: Request,
+        task: String,
+        endpoint: String,
+    },
+    Statistics {
+        request: Request,
+    },
+    /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
+    Drain {
+        request: Request,
+    },
+}
+
+impl Command {
+    pub fn request(&self) -> Request {
+        match self {
+            Command::Configure { request, .. }
+            | Command::StartTask { request, .. }
+            | Command::StopTask { request, .. }
+            | Command::HttpOut { request, .. }
+            | Command::Statistics { request }
+            | Command::Drain { request } => *request,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    Reply {
+        request: Request,
+        result: Result<Reply, Refusal>,
+    },
+    /// A task stopped because a node of it failed.
+    TaskFailed {
+        task: String,
+        fingerprint: u64,
+        error: String,
+    },
+    Alert(Box<AlertEvent>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    Done,
+    /// JSON rows in order of first appearance of their groups, comma-separated, without brackets; `None` before any.
+    HttpOut(Option<String>),
+    Statistics(Box<Statistics>),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("no task {0} is running")]
+    UnknownTask(String),
+    #[error("task {task} has no httpOut endpoint {endpoint}")]
+    UnknownEndpoint { task: String, endpoint: String },
+    /// The task cannot start: the text that the API shows.
+    #[error("{0}")]
+    CannotStart(String),
+    /// A row holds a value that JSON cannot (NaN, infinities).
+    #[error("{0}")]
+    NotJson(String),
+    #[error("the data plane is shutting down")]
+    Draining,
+}
+
+/// What an alert node sends to its topics (reference: nodes-alert-join-io §2.3, §4.1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertEvent {
+    pub task: String,
+    pub node: String,
+    /// Topics in the order in which they get the event: the anonymous one first.
+    pub topics: Vec<String>,
+    pub category: Option<String>,
+    pub id: String,
+    pub message: String,
+    pub details: String,
+    /// Nanoseconds since 1970.
+    pub time: i64,
+    /// Nanoseconds.
+    pub duration: i64,
+    pub level: Level,
+    pub recoverable: bool,
+    pub name: String,
+    /// Text of the group as templates show it.
+    pub group: String,
+    pub tags: Vec<(String, String)>,
+    pub fields: Vec<(String, Value)>,
+    /// `{"series":[…]}`, rendered once for all handlers.
+    pub data: String,
+}
+
+/// Counters since the start of the data plane (tasks: since the start of the task), summed over shards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    pub ingress: Vec<IngressStatistics>,
+    pub tasks: Vec<TaskStatistics>,
+    /// Named counters of the process: connections, bodies, bytes, refusals, everything dropped and why.
+    pub counters: Vec<(String, u64)>,
+    pub shards: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressStatistics {
+    pub database: String,
+    pub retention_policy: String,
+    pub measurement: String,
+    pub points: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatistics {
+    pub task: String,
+    pub fingerprint: u64,
+    /// Points (batches) a second that the source collected in the last full second.
+    pub throughput: f64,
+    /// In the order of [`Plan::nodes`].
+    pub nodes: Vec<NodeStatistics>,
+}
+
+/// reference: nodes-stream §2, http-api §12.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatistics {
+    pub name: String,
+    pub collected: u64,
+    pub emitted: u64,
+    pub errors: u64,
+    pub working_cardinality: u64,
+    /// Nanoseconds; 0 until sampled.
+    pub avg_exec_time_ns: u64,
+    /// Counters of this kind of node, such as `alerts_triggered`.
+    pub extra: Vec<(String, u64)>,
+    /// What each child took, in the order of children: index in [`Plan::nodes`] and count.
+    pub children: Vec<(usize, u64)>,
+}

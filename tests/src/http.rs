@@ -1,0 +1,112 @@
+//! A small blocking HTTP/1.1 client: one request a connection, nothing hidden.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; `null` for an empty one, a string for anything else.
+    pub fn json(&self) -> Value {
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| Value::String(self.text()))
+    }
+}
+
+/// Sends a request and reads its answer.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_nodelay(true)?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if let Some(body) = body {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    if let Some(body) = body {
+        stream.write_all(body)?;
+    }
+    read_answer(&mut BufReader::new(stream), method == "HEAD")
+}
+
+/// Reads one answer off a connection.
+pub fn read_answer(reader: &mut impl BufRead, bodiless: bool) -> io::Result<Answer> {
+    let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(|| malformed(&line))?;
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(|| malformed(line))?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut answer = Answer { status, headers, body: Vec::new() };
+    if status == 100 {
+        return read_answer(reader, bodiless);
+    }
+    if bodiless || status == 204 || status == 304 {
+        return Ok(answer);
+    }
+    if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size)?;
+            let size = usize::from_str_radix(size.trim(), 16).map_err(|_| malformed(&size))?;
+            let at = answer.body.len();
+            answer.body.resize(at + size, 0);
+            reader.read_exact(&mut answer.body[at..])?;
+            reader.read_line(&mut String::new())?;
+            if size == 0 {
+                return Ok(answer);
+            }
+        }
+    }
+    match answer.header("content-length").map(str::parse) {
+        Some(Ok(length)) => {
+            answer.body.resize(length, 0);
+            reader.read_exact(&mut answer.body)?;
+        }
+        Some(Err(_)) => return Err(malformed("Content-Length")),
+        None => {
+            reader.read_to_end(&mut answer.body)?;
+        }
+    }
+    Ok(answer)
+}

@@ -1,0 +1,17 @@
+//! What the end-to-end tests share: the real binaries under test, an HTTP client, a sink for what they post, and the
+//! case format of `cases/`.
+//!
+//! A case is a folder of one of three kinds:
+//!
+//! ```text
+//! stream   task.tick + input.lp     define the task, write the points, collect what comes out
+//! batch    the same, type = "batch" in case.toml; needs a real InfluxDB
+//! api      steps.json               requests and the responses they must get
+//! ```
+
+pub mod case;
+pub mod compare;
+pub mod http;
+pub mod runner;
+pub mod server;
+pub mod sink;
