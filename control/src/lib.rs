@@ -1,1 +1,4 @@
-//! Farad control plane.
+//! Farad's control plane.
+
+pub mod alert;
+pub mod tick;

@@ -78,6 +78,11 @@ pub struct Block {
 }
 
 impl Block {
+    /// An empty block of a body whose first byte came under the plan epoch `epoch`.
+    pub fn new(epoch: u64) -> Self {
+        Block { epoch, ..Block::default() }
+    }
+
     /// Begins a row; its cells follow by [`Block::push`], as many as `columns` has.
     pub fn begin_row(&mut self, head: RowHead, columns: &Arc<[Name]>) {
         let index = self.rows.len() as u32;
@@ -126,6 +131,11 @@ impl Block {
         for row in &mut self.rows {
             row.series = number(row.series);
         }
+    }
+
+    /// The series of the rows, one after the other; a run of rows of one series gives it once.
+    pub fn series(&self) -> impl Iterator<Item = u32> {
+        self.rows.chunk_by(|one, other| one.series == other.series).filter_map(|run| run.first()).map(|row| row.series)
     }
 
     /// Calls `visit` with each row of `range`, its columns and its cells, in order; stops at the first error.

@@ -6,12 +6,24 @@
 //! Invariants: the data plane never opens the store, never parses TICKscript, never talks to a notification service.
 
 pub mod block;
+pub mod clock;
+pub mod config;
+pub mod dag;
+pub mod expr;
 pub mod gotime;
 pub mod group;
+pub mod http;
+pub mod io;
 pub mod json;
 pub mod line;
+pub mod logging;
 pub mod name;
+pub mod node;
 pub mod point;
+pub mod process;
+pub mod routing;
 pub mod row;
+pub mod series;
+pub mod shard;
 pub mod tags;
 pub mod value;

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod limits;
 pub mod message;
 pub mod plan;
+pub mod regex_dialect;
 pub mod value;
 
 pub use expr::Expr;

@@ -10,8 +10,8 @@ use crate::{
     group::Groups,
     name::Name,
     node::{
-        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, fused, group_by, http_out,
-        http_post, influxql, log, sample, shift, stream, r#where, window,
+        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, group_by, http_out,
+        http_post, log, sample, shift, stream, r#where,
     },
 };
 
@@ -72,8 +72,6 @@ fn operator(plan: &Plan, index: usize, demands: &[Demand]) -> Result<Box<dyn Ope
         NodeKind::Where { predicate } => Box::new(r#where::Where::new(predicate)?),
         NodeKind::GroupBy(dimensions) => group_by::new(dimensions, wants)?,
         NodeKind::Eval(plan) => Box::new(eval::Eval::new(plan)?),
-        NodeKind::Window(window) => windowed(plan, index, window, demands)?,
-        NodeKind::InfluxQl(plan) => influxql::new(plan, wants)?,
         NodeKind::Default { fields, tags } => Box::new(default::Default::new(fields, tags)?),
         NodeKind::Delete { fields, tags } => Box::new(delete::Delete::new(fields, tags)?),
         NodeKind::Sample(plan) => Box::new(sample::Sample::new(plan)?),
@@ -89,32 +87,3 @@ fn edge_in(plan: &Plan, node: &Node) -> EdgeType {
     node.parents.first().and_then(|&parent| plan.nodes.get(parent)).map_or(plan.edge, |parent| parent.provides)
 }
 
-/// A window, fused with its children where all of them can be.
-fn windowed(
-    plan: &Plan,
-    index: usize,
-    window: &Window,
-    demands: &[Demand],
-) -> Result<Box<dyn Operator>, StartError> {
-    let children: Option<Vec<&InfluxQl>> = children(plan, index)
-        .iter()
-        .map(|child| match plan.nodes.get(child.slot).map(|node| &node.kind) {
-            Some(NodeKind::InfluxQl(influxql)) => Some(influxql),
-            _ => None,
-        })
-        .collect();
-    if let Some(children) = children
-        && !children.is_empty()
-        && let Some(fused) = fused::fuse(window, &children)
-    {
-        return Ok(fused);
-    }
-    let wanted = match demands.get(index) {
-        Some(Demand::Fields(fields)) => {
-            let names = fields.iter().map(|name| Name::new(name)).collect::<Result<Vec<_>, _>>();
-            Some(names.map_err(StartError::new)?)
-        }
-        _ => None,
-    };
-    window::new(window, wanted)
-}

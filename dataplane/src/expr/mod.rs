@@ -43,6 +43,7 @@ pub use pattern::{BadPattern, Pattern};
 
 use crate::{
     name::Name,
+    point::{Point, RowRef},
     tags::TagSet,
     value::{Field, Value, field},
 };
@@ -61,6 +62,18 @@ pub struct Scope<'a> {
     pub results: &'a [Field],
     /// The clock, nanoseconds since 1970.
     pub now: i64,
+}
+
+impl<'a> Scope<'a> {
+    /// A point of a stream.
+    pub fn of(point: &Point<'a>, now: i64) -> Self {
+        Scope { time: point.time, fields: point.fields, tags: point.tags, results: &[], now }
+    }
+
+    /// A point of a batch; `fields` are the row's.
+    pub fn of_row(row: RowRef<'a>, fields: &'a [Field], now: i64) -> Self {
+        Scope { time: row.time(), fields, tags: row.tags(), results: &[], now }
+    }
 }
 
 /// One lambda of a node, for all groups.

@@ -22,7 +22,7 @@ pub mod r#where;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use outlet::{Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
+pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
 
 use crate::{
     group::{Group, Groups},

@@ -7,7 +7,7 @@
 //! The cache is bounded in bytes. When it is full it starts over with a new generation: owners forget the numbers of the
 //! old one, and whoever still writes is back after one miss a series.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 

@@ -226,7 +226,8 @@ impl Owner {
                 Some(Field { name: *name, value })
             }));
             let order = (block.order << 24) | u64::from(row.line).min((1 << 24) - 1);
-            for running in series.tasks.iter().filter_map(|&index| tasks.get_mut(index)) {
+            for &index in &series.tasks {
+                let Some(running) = tasks.get_mut(index) else { continue };
                 if running.epoch > block.epoch {
                     continue;
                 }

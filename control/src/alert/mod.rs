@@ -1,0 +1,3 @@
+//! Alert topics, and delivery of their events.
+
+pub mod spec;

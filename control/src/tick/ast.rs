@@ -1,0 +1,85 @@
+//! The tree of a script. Positions are byte offsets; comments stay with the node that they stand before.
+//!
+//! reference: tickscript §2, §13.
+
+use proto::expr::{BinaryOp, UnaryOp};
+
+/// A whole script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    pub statements: Vec<Statement>,
+    /// Comments behind the last statement.
+    pub trailing: Option<Comment>,
+}
+
+/// Comment lines, in blocks that blank lines divide, without `//` and without the blank behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comment {
+    pub blocks: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// `var name = value`
+    Declaration { comment: Option<Comment>, name: Identifier, value: Node },
+    /// `var name type`
+    TypedDeclaration { comment: Option<Comment>, name: Identifier, type_name: Identifier },
+    /// `dbrp "db"."rp"`
+    Dbrp { comment: Option<Comment>, db: String, rp: String },
+    Expression(Node),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identifier {
+    pub name: String,
+    pub at: usize,
+}
+
+/// An expression with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where the tests for line breaks look: a chain's last operator, a binary's operator, everything else's first byte.
+    pub at: usize,
+    pub comment: Option<Comment>,
+    pub kind: NodeKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeKind {
+    Chain { left: Box<Node>, operator: ChainOp, right: Box<Node> },
+    Call { name: String, arguments: Vec<Node>, multiline: bool },
+    Identifier(String),
+    Lambda(Box<Node>),
+    List(Vec<Node>),
+    Binary { operator: BinaryOp, left: Box<Node>, right: Box<Node>, parentheses: bool, multiline: bool },
+    Unary { operator: UnaryOp, operand: Box<Node> },
+    Int { value: i64, octal: bool },
+    Float(f64),
+    /// Nanoseconds, and the text as written.
+    Duration { value: i64, text: String },
+    /// Content, and whether it stood between three quotes.
+    String { value: String, triple: bool },
+    Reference(String),
+    /// Pattern without the slashes and their escapes, and as written.
+    Regex { pattern: String, text: String },
+    Bool(bool),
+    Star,
+}
+
+/// `|`, `.` and `@`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainOp {
+    Chaining,
+    Property,
+    Udf,
+}
+
+impl ChainOp {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChainOp::Chaining => "|",
+            ChainOp::Property => ".",
+            ChainOp::Udf => "@",
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The formatter (reference: tickscript §13).
+//!
+//! Each node is written at an indentation, and knows whether the text is at the start of a line: a comment that is not
+//! breaks the line first.
+
+use proto::expr::UnaryOp;
+
+use super::ast::{ChainOp, Comment, Node, NodeKind, Program, Statement};
+
+const STEP: usize = 4;
+
+/// The text of a script in its standard form.
+pub fn format(program: &Program) -> String {
+    let mut out = Writer { text: String::new() };
+    for (index, statement) in program.statements.iter().enumerate() {
+        if index > 0 {
+            out.newline();
+        }
+        out.statement(statement);
+        out.newline();
+    }
+    if let Some(trailing) = &program.trailing {
+        if !program.statements.is_empty() {
+            out.newline();
+        }
+        out.comment(Some(trailing), 0, true);
+        out.newline();
+    }
+    out.text
+}
+
+/// The text of one expression, as vars show lambdas.
+pub fn format_expression(node: &Node) -> String {
+    let mut out = Writer { text: String::new() };
+    out.node(node, 0, false);
+    out.text
+}
+
+struct Writer {
+    text: String,
+}
+
+impl Writer {
+    fn newline(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn indent(&mut self, indentation: usize) {
+        self.text.extend(std::iter::repeat_n(' ', indentation));
+    }
+
+    /// Writes a comment, and the indentation of what follows it; returns nothing to remember: behind it text goes on.
+    fn comment(&mut self, comment: Option<&Comment>, indentation: usize, at_line_start: bool) {
+        if let Some(comment) = comment {
+            if !at_line_start {
+                self.newline();
+            }
+            for (index, block) in comment.blocks.iter().enumerate() {
+                if index > 0 {
+                    self.newline();
+                }
+                for line in block {
+                    self.indent(indentation);
+                    self.text.push_str("//");
+                    if !line.is_empty() {
+                        self.text.push(' ');
+                        self.text.push_str(line);
+                    }
+                    self.newline();
+                }
+            }
+        }
+        if comment.is_some() || at_line_start {
+            self.indent(indentation);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Declaration { comment, name, value } => {
+                self.comment(comment.as_ref(), 0, true);
+                self.text.push_str(&format!("var {} = ", name.name));
+                self.node(value, 0, false);
+            }
+            Statement::TypedDeclaration { comment, name, type_name } => {
+                self.comment(comment.as_ref(), 0, true);
+                self.text.push_str(&format!("var {} {}", name.name, type_name.name));
+            }
+            Statement::Dbrp { comment, db, rp } => {
+                self.comment(comment.as_ref(), 0, true);
+                self.text.push_str(&format!("dbrp \"{db}\".\"{rp}\""));
+            }
+            Statement::Expression(node) => self.node(node, 0, true),
+        }
+    }
+
+    fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
+        if let NodeKind::Chain { left, operator, right } = &node.kind {
+            self.node(left, indentation, at_line_start);
+            self.newline();
+            let indentation = indentation + if *operator == ChainOp::Property { 2 * STEP } else { STEP };
+            self.comment(node.comment.as_ref(), indentation, true);
+            self.text.push_str(operator.as_str());
+            self.node(right, indentation, false);
+            return;
+        }
+        if let NodeKind::Binary { operator, left, right, parentheses, multiline } = &node.kind {
+            let mut at_line_start = at_line_start;
+            let mut indentation = indentation;
+            if node.comment.is_some() || *parentheses {
+                self.comment(node.comment.as_ref(), indentation, at_line_start);
+                at_line_start = false;
+            }
+            if *parentheses {
+                self.text.push('(');
+                indentation += STEP;
+            }
+            self.node(left, indentation, at_line_start);
+            self.text.push(' ');
+            self.text.push_str(operator.as_str());
+            if *multiline {
+                self.newline();
+            } else {
+                self.text.push(' ');
+            }
+            self.node(right, indentation, *multiline);
+            if *parentheses {
+                self.text.push(')');
+            }
+            return;
+        }
+        self.comment(node.comment.as_ref(), indentation, at_line_start);
+        match &node.kind {
+            NodeKind::Chain { .. } | NodeKind::Binary { .. } => {}
+            NodeKind::Call { name, arguments, multiline } => self.call(name, arguments, *multiline, indentation),
+            NodeKind::Identifier(name) => self.text.push_str(name),
+            NodeKind::Lambda(body) => {
+                self.text.push_str("lambda: ");
+                self.node(body, indentation, false);
+            }
+            NodeKind::List(items) => {
+                self.text.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.text.push_str(", ");
+                    }
+                    self.node(item, indentation, false);
+                }
+                self.text.push(']');
+            }
+            NodeKind::Unary { operator, operand } => {
+                self.text.push(if *operator == UnaryOp::Minus { '-' } else { '!' });
+                self.node(operand, indentation, false);
+            }
+            NodeKind::Int { value, octal: true } if *value != 0 => self.text.push_str(&format!("0{value:o}")),
+            NodeKind::Int { octal: true, .. } => self.text.push_str("00"),
+            NodeKind::Int { value, octal: false } => self.text.push_str(&value.to_string()),
+            NodeKind::Float(value) => {
+                let text = value.to_string();
+                self.text.push_str(&text);
+                if !text.contains('.') {
+                    self.text.push_str(".0");
+                }
+            }
+            NodeKind::Duration { text, .. } => self.text.push_str(text),
+            NodeKind::String { value, triple: true } => self.text.push_str(&format!("'''{value}'''")),
+            NodeKind::String { value, triple: false } => {
+                self.text.push_str(&format!("'{}'", value.replace('\'', "\\'")));
+            }
+            NodeKind::Reference(name) => self.text.push_str(&format!("\"{}\"", name.replace('"', "\\\""))),
+            NodeKind::Regex { text, .. } => self.text.push_str(&format!("/{text}/")),
+            NodeKind::Bool(value) => self.text.push_str(if *value { "TRUE" } else { "FALSE" }),
+            NodeKind::Star => self.text.push('*'),
+        }
+    }
+
+    fn call(&mut self, name: &str, arguments: &[Node], multiline: bool, indentation: usize) {
+        self.text.push_str(name);
+        self.text.push('(');
+        for (index, argument) in arguments.iter().enumerate() {
+            if multiline {
+                self.newline();
+            } else if index > 0 {
+                self.text.push(' ');
+            }
+            self.node(argument, indentation + STEP, multiline);
+            if index + 1 < arguments.len() {
+                self.text.push(',');
+            }
+        }
+        if multiline {
+            self.newline();
+            self.indent(indentation);
+        }
+        self.text.push(')');
+    }
+}

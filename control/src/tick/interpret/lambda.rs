@@ -1,0 +1,70 @@
+//! Lambdas as expressions: vars become literals when the statement runs.
+
+use proto::{Expr, limits::EXPR_DEPTH_MAX};
+
+use super::Interpreter;
+use crate::tick::{
+    ast::{Node, NodeKind},
+    diagnostic::Diagnostic,
+    value::ScriptValue,
+};
+
+/// Most nodes of one expression, with the lambdas that it uses.
+const EXPR_NODES_MAX: usize = 10_000;
+
+impl Interpreter<'_> {
+    /// The expression of a lambda's body.
+    pub(super) fn lambda(&self, body: &Node) -> Result<Expr, Diagnostic> {
+        let expression = self.expression(body)?;
+        let mut nodes = 0_usize;
+        expression.walk(&mut |_| nodes += 1);
+        if nodes > EXPR_NODES_MAX || depth(&expression) > EXPR_DEPTH_MAX {
+            return Err(self.located(body, "the lambda is too large with the lambdas that it uses"));
+        }
+        Ok(expression)
+    }
+
+    fn expression(&self, node: &Node) -> Result<Expr, Diagnostic> {
+        Ok(match &node.kind {
+            NodeKind::Identifier(name) => match self.lookup(name, node.at)? {
+                ScriptValue::Lambda(inner) => Expr::Lambda(Box::new(inner)),
+                value => match value.constant() {
+                    Some(constant) => Expr::Literal(constant),
+                    None => {
+                        let message = format!("unsupported literal type {} of {name} in a lambda", value.type_name());
+                        return Err(self.located(node, message));
+                    }
+                },
+            },
+            NodeKind::Call { name, arguments, .. } => {
+                let arguments = arguments.iter().map(|argument| self.expression(argument)).collect::<Result<_, _>>()?;
+                Expr::Call(name.clone(), arguments)
+            }
+            NodeKind::Binary { operator, left, right, .. } => {
+                Expr::Binary(*operator, Box::new(self.expression(left)?), Box::new(self.expression(right)?))
+            }
+            NodeKind::Unary { operator, operand } => Expr::Unary(*operator, Box::new(self.expression(operand)?)),
+            NodeKind::Int { value, .. } => Expr::Literal(proto::Value::Int(*value)),
+            NodeKind::Float(value) => Expr::Literal(proto::Value::Float(*value)),
+            NodeKind::Duration { value, .. } => Expr::Literal(proto::Value::Duration(*value)),
+            NodeKind::String { value, .. } => Expr::Literal(proto::Value::String(value.clone())),
+            NodeKind::Regex { pattern, .. } => Expr::Literal(proto::Value::Regex(pattern.clone())),
+            NodeKind::Bool(value) => Expr::Literal(proto::Value::Bool(*value)),
+            NodeKind::Reference(name) => Expr::Reference(name.clone()),
+            // A star in a lambda is a value that no operator takes: an error of each point, as in the original.
+            NodeKind::Star => Expr::Call("*".to_owned(), Vec::new()),
+            NodeKind::Chain { .. } | NodeKind::Lambda(_) | NodeKind::List(_) => {
+                return Err(self.located(node, "unsupported literal type in a lambda"));
+            }
+        })
+    }
+}
+
+fn depth(expression: &Expr) -> usize {
+    1 + match expression {
+        Expr::Literal(_) | Expr::Reference(_) => 0,
+        Expr::Unary(_, operand) | Expr::Lambda(operand) => depth(operand),
+        Expr::Binary(_, left, right) => depth(left).max(depth(right)),
+        Expr::Call(_, arguments) => arguments.iter().map(depth).max().unwrap_or_default(),
+    }
+}

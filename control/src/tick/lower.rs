@@ -1,0 +1,90 @@
+//! A pipeline as a plan: the settings of each node become what the data plane runs.
+//!
+//! Errors here are those of a start (status 500): the script is a task, and it cannot run.
+
+mod alert;
+mod nodes;
+
+use proto::plan::{Dbrp, EdgeType, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
+
+use super::{
+    pipeline::{Pipeline, TaskType},
+    table::Edge,
+};
+use crate::alert::spec::HandlerSpec;
+
+/// An `[[httppost]]` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub basic_auth: Option<(String, String)>,
+    pub row_template: Option<String>,
+    pub alert_template: Option<String>,
+}
+
+/// What a plan depends on beside its script.
+pub struct Lowering<'a> {
+    pub task: &'a str,
+    pub dbrps: &'a [Dbrp],
+    pub server: &'a ServerInfo,
+    pub endpoint: &'a dyn Fn(&str) -> Option<Endpoint>,
+    /// What topics hold when the task starts.
+    pub levels: &'a dyn Fn(&[String]) -> Vec<TopicLevel>,
+}
+
+/// The handlers of an alert node's own topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeHandlers {
+    /// `alert2`
+    pub node: String,
+    /// `main:TASK:alert2`
+    pub topic: String,
+    pub handlers: Vec<HandlerSpec>,
+}
+
+/// Why a task cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LowerError(pub String);
+
+impl LowerError {
+    fn new(message: impl Into<String>) -> Self {
+        LowerError(message.into())
+    }
+}
+
+impl Pipeline {
+    /// The plan of a task, and the handlers of its alerts.
+    pub fn lower(&self, lowering: &Lowering<'_>) -> Result<(Plan, Vec<NodeHandlers>), LowerError> {
+        let mut handlers = Vec::new();
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        let mut topics = Vec::new();
+        for node in &self.nodes {
+            let edges = node.parents.iter().map(|parent| self.nodes[*parent].provides);
+            if edges.clone().any(|edge| Some(edge) != edges.clone().next()) {
+                return Err(LowerError(format!("cannot add child mismatched edges to {}", node.name)));
+            }
+            let kind = match node.spec.method {
+                "alert" => {
+                    let (alert, own) = alert::lower(node, lowering)?;
+                    topics.extend(alert.anonymous_topic.iter().chain(&alert.topic).cloned());
+                    handlers.extend(own);
+                    proto::plan::NodeKind::Alert(Box::new(alert))
+                }
+                _ => nodes::lower(node, lowering)?,
+            };
+            nodes.push(proto::plan::Node {
+                name: node.name.clone(),
+                parents: node.parents.clone(),
+                provides: if node.provides == Edge::Batch { EdgeType::Batch } else { EdgeType::Stream },
+                quiet: node.quiet,
+                kind,
+            });
+        }
+        let edge = if self.task_type == TaskType::Stream { EdgeType::Stream } else { EdgeType::Batch };
+        let levels = if topics.is_empty() { Vec::new() } else { (lowering.levels)(&topics) };
+        let (task, dbrps) = (lowering.task.to_owned(), lowering.dbrps.to_vec());
+        Ok((Plan { version: PLAN_VERSION, task, edge, dbrps, nodes, levels }, handlers))
+    }
+}

@@ -1,0 +1,123 @@
+//! `alert` and its handlers.
+
+use proto::plan::{Alert, AlertLevel, StateChangesOnly};
+
+use super::{Endpoint, LowerError, Lowering, NodeHandlers};
+use crate::{
+    alert::spec::HandlerSpec,
+    tick::{
+        pipeline::{PipelineNode, Setting, first_string, strings},
+        value::ScriptValue,
+    },
+};
+
+/// Least and default number of levels that flapping looks at.
+const HISTORY: (i64, i64) = (2, 21);
+
+pub(super) fn lower(
+    node: &PipelineNode,
+    lowering: &Lowering<'_>,
+) -> Result<(Alert, Option<NodeHandlers>), LowerError> {
+    let named = node.settings.iter().filter(|setting| setting.property.handler.is_some());
+    let handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
+    let topic = format!("main:{}:{}", lowering.task, node.name);
+    let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
+    let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let template = |name, default: &str| some(name).unwrap_or_else(|| default.to_owned());
+    let level =
+        |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
+    let inhibit = |setting: &Setting| {
+        let mut words = strings(&setting.arguments).into_iter();
+        words.next().map(|category| (category, words.collect()))
+    };
+    let flapping = match node.setting("flapping") {
+        Some([ScriptValue::Float(low), ScriptValue::Float(high)]) => {
+            if *low > 1.0 || *high > 1.0 {
+                return Err(LowerError::new("alert flap thresholds are percentages and should be between 0 and 1"));
+            }
+            Some((*low, *high))
+        }
+        _ => None,
+    };
+    let alert = Alert {
+        info: level("info", "infoReset"),
+        warn: level("warn", "warnReset"),
+        crit: level("crit", "critReset"),
+        id: template("id", "{{ .Name }}:{{ .Group }}"),
+        message: template("message", "{{ .ID }} is {{ .Level }}"),
+        details: template("details", "{{ json . }}"),
+        anonymous_topic,
+        topic: some("topic"),
+        category: some("category"),
+        inhibits: node.settings("inhibit").filter_map(inhibit).collect(),
+        all: node.is_set("all"),
+        no_recoveries: node.is_set("noRecoveries"),
+        state_changes_only: node.setting("stateChangesOnly").map(|arguments| StateChangesOnly {
+            interval: match arguments.first() {
+                Some(ScriptValue::Duration(interval)) => *interval,
+                _ => 0,
+            },
+        }),
+        flapping,
+        history: node.int("history").unwrap_or(HISTORY.1).clamp(HISTORY.0, 10_000) as u32,
+        level_tag: some("levelTag"),
+        level_field: some("levelField"),
+        id_tag: some("idTag"),
+        id_field: some("idField"),
+        message_field: some("messageField"),
+        duration_field: some("durationField"),
+        server: lowering.server.clone(),
+    };
+    let own = (!handlers.is_empty()).then(|| NodeHandlers { node: node.name.clone(), topic, handlers });
+    Ok((alert, own))
+}
+
+fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, LowerError> {
+    let first = first_string(&setting.arguments).unwrap_or_default().to_owned();
+    let option = |name: &str| {
+        setting.handler.iter().rev().find(|option| option.property.name == name).map(|option| &*option.arguments)
+    };
+    Ok(match setting.property.name {
+        "post" => {
+            let endpoint = match option("endpoint").and_then(first_string) {
+                Some(name) => (lowering.endpoint)(name)
+                    .ok_or_else(|| LowerError(format!("endpoint '{name}' does not exist")))?,
+                None => Endpoint { url: first, ..Endpoint::default() },
+            };
+            let mut headers = endpoint.headers;
+            for option in setting.handler.iter().filter(|option| option.property.name == "header") {
+                if let [name, value] = strings(&option.arguments).as_slice() {
+                    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+                    headers.push((name.clone(), value.clone()));
+                }
+            }
+            HandlerSpec::Post {
+                url: endpoint.url,
+                headers,
+                basic_auth: endpoint.basic_auth,
+                capture_response: option("captureResponse").is_some(),
+                timeout: match option("timeout") {
+                    Some([ScriptValue::Duration(timeout)]) => *timeout,
+                    _ => 0,
+                },
+                skip_ssl_verification: option("skipSSLVerification").is_some(),
+            }
+        }
+        "tcp" => HandlerSpec::Tcp { address: first },
+        "exec" => HandlerSpec::Exec { program: first, arguments: strings(&setting.arguments).split_off(1) },
+        "log" => {
+            if !first.starts_with('/') {
+                return Err(LowerError(format!("log path must be absolute: {first} is not absolute")));
+            }
+            let mode = match option("mode") {
+                Some([ScriptValue::Int(mode)]) => *mode,
+                _ => 0o600,
+            };
+            if mode & 0o200 == 0 || !(0..=0o7777).contains(&mode) {
+                return Err(LowerError(format!("invalid file mode {mode:o}: the owner must be able to write")));
+            }
+            HandlerSpec::Log { path: first, mode: mode as u32 }
+        }
+        name => return Err(LowerError(format!("alert handler {name} is not supported by this version"))),
+    })
+}

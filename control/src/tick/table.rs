@@ -1,0 +1,168 @@
+//! The nodes of the language: one table that the checker, the formatter of error texts and the documentation read.
+//!
+//! reference: nodes-stream §3, nodes-alert-join-io §1, §2, §6, §7, batch-and-replay. A row says what a node is called, what
+//! it takes, and which properties it has; what the values mean is said where they are lowered to the plan.
+
+mod alert;
+mod rows;
+
+pub use rows::NODES;
+
+/// What an argument may be. Nothing is converted (reference: tickscript §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    String,
+    Int,
+    Float,
+    Duration,
+    Bool,
+    Lambda,
+    /// Another node.
+    Node,
+    /// Anything; the node checks by itself.
+    Any,
+}
+
+impl Kind {
+    /// The word for it in error texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "a string",
+            Kind::Int => "an integer",
+            Kind::Float => "a float",
+            Kind::Duration => "a duration",
+            Kind::Bool => "TRUE or FALSE",
+            Kind::Lambda => "a lambda",
+            Kind::Node => "a node",
+            Kind::Any => "a value",
+        }
+    }
+}
+
+/// Arguments of a method: fixed ones, then any number of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters {
+    pub fixed: &'static [Kind],
+    pub rest: Option<Kind>,
+    /// Most arguments of the variadic part.
+    pub rest_max: usize,
+}
+
+/// Exactly these arguments.
+pub const fn fixed(fixed: &'static [Kind]) -> Parameters {
+    Parameters { fixed, rest: None, rest_max: 0 }
+}
+
+/// These arguments, and any number of another kind.
+pub const fn variadic(fixed: &'static [Kind], rest: Kind) -> Parameters {
+    Parameters { fixed, rest: Some(rest), rest_max: usize::MAX }
+}
+
+/// At most one argument.
+pub const fn optional(kind: Kind) -> Parameters {
+    Parameters { fixed: &[], rest: Some(kind), rest_max: 1 }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Property {
+    pub name: &'static str,
+    pub parameters: Parameters,
+    /// Setting it again adds to what was set.
+    pub adds: bool,
+    /// A plain value that scripts can read back.
+    pub plain: bool,
+    /// It names an alert handler with properties of its own.
+    pub handler: Option<&'static [Property]>,
+    pub doc: &'static str,
+}
+
+/// A property with one plain value.
+pub const fn value(name: &'static str, kind: &'static [Kind], doc: &'static str) -> Property {
+    Property { name, parameters: fixed(kind), adds: false, plain: true, handler: None, doc }
+}
+
+/// A property without arguments.
+pub const fn flag(name: &'static str, doc: &'static str) -> Property {
+    Property { name, parameters: fixed(&[]), adds: false, plain: false, handler: None, doc }
+}
+
+/// A property method whose arguments replace those of an earlier call.
+pub const fn method(name: &'static str, parameters: Parameters, doc: &'static str) -> Property {
+    Property { name, parameters, adds: false, plain: false, handler: None, doc }
+}
+
+/// A property method that adds to earlier calls.
+pub const fn adding(name: &'static str, parameters: Parameters, doc: &'static str) -> Property {
+    Property { name, parameters, adds: true, plain: false, handler: None, doc }
+}
+
+/// What kind of edge a node takes or gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    Stream,
+    Batch,
+    /// As the parent's.
+    Same,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct NodeSpec {
+    /// The chaining method.
+    pub method: &'static str,
+    /// The word in node names and DOT.
+    pub kind: &'static str,
+    pub parameters: Parameters,
+    pub wants: Edge,
+    pub provides: Edge,
+    /// Nothing can follow.
+    pub ends: bool,
+    pub properties: &'static [Property],
+    /// Where it may be called, if not everywhere.
+    pub on: On,
+    pub doc: &'static str,
+}
+
+/// Parents of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Any node but the sources.
+    Nodes,
+    /// The `stream` source, and other `from` nodes.
+    StreamSource,
+    /// The `batch` source.
+    BatchSource,
+    /// Any node and the sources.
+    Everything,
+    /// Sources of the language; no method makes them.
+    Nothing,
+}
+
+impl NodeSpec {
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        find(self.properties, name)
+    }
+}
+
+/// A property by name; the first letter counts in any case.
+pub fn find(properties: &'static [Property], name: &str) -> Option<&'static Property> {
+    properties.iter().find(|property| same_name(property.name, name))
+}
+
+/// The node that a chaining method makes.
+pub fn node(method: &str) -> Option<&'static NodeSpec> {
+    NODES.iter().find(|spec| spec.on != On::Nothing && same_name(spec.method, method))
+}
+
+/// A node that no method makes: `stream`, `batch`, `noop`.
+pub fn source(method: &str) -> Option<&'static NodeSpec> {
+    NODES.iter().find(|spec| spec.on == On::Nothing && spec.method == method)
+}
+
+/// Whether two names of methods are the same: the first letter counts in any case, the others as they are.
+pub fn same_name(declared: &str, written: &str) -> bool {
+    let (mut one, mut other) = (declared.chars(), written.chars());
+    match (one.next(), other.next()) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(&b) && one.as_str() == other.as_str(),
+        _ => false,
+    }
+}

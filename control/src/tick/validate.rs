@@ -1,0 +1,163 @@
+//! What a node checks of itself beyond counts and types of arguments: the errors of definition (status 400).
+//!
+//! reference: nodes-stream §4 to §15, nodes-alert-join-io §1.1, §2.10.
+
+use super::{
+    pipeline::{Pipeline, PipelineNode},
+    table::{NodeSpec, Property},
+    value::ScriptValue,
+};
+
+/// Arguments of a chaining method.
+pub fn arguments(spec: &NodeSpec, arguments: &[ScriptValue]) -> Result<(), String> {
+    match spec.method {
+        "groupBy" => dimensions(arguments),
+        "sample" => match arguments {
+            [ScriptValue::Int(_) | ScriptValue::Duration(_)] => Ok(()),
+            _ => Err("must pass int64 or duration to new sample node".to_owned()),
+        },
+        "httpPost" if arguments.len() > 1 => Err(format!("httpPost expects 0 or 1 arguments, got {}", arguments.len())),
+        _ => Ok(()),
+    }
+}
+
+/// Arguments of a property.
+pub fn property(spec: &NodeSpec, property: &Property, arguments: &[ScriptValue]) -> Result<(), String> {
+    match (spec.method, property.name) {
+        ("from", "groupBy") => dimensions(arguments),
+        ("default", "field") => match arguments {
+            [_, ScriptValue::Float(_) | ScriptValue::Int(_) | ScriptValue::String(_) | ScriptValue::Bool(_)] => Ok(()),
+            [ScriptValue::String(name), other] => Err(format!(
+                "unsupported type {} for field {name:?}, field default values must be float,int,string or bool",
+                other.type_name()
+            )),
+            _ => Ok(()),
+        },
+        ("httpPost", "header") => header(arguments),
+        _ => Ok(()),
+    }
+}
+
+/// Arguments of a property of an alert handler.
+pub fn handler_property(property: &Property, arguments: &[ScriptValue]) -> Result<(), String> {
+    if property.name == "header" { header(arguments) } else { Ok(()) }
+}
+
+fn header(arguments: &[ScriptValue]) -> Result<(), String> {
+    match arguments.first() {
+        Some(ScriptValue::String(name)) if name.eq_ignore_ascii_case("authenticate") => {
+            Err("cannot set 'authenticate' header".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn dimensions(arguments: &[ScriptValue]) -> Result<(), String> {
+    let mut star = false;
+    for argument in arguments {
+        match argument {
+            ScriptValue::Star => star = true,
+            ScriptValue::String(name) if name.is_empty() => {
+                return Err("dimensions cannot not be the empty string".to_owned());
+            }
+            ScriptValue::String(_) => {}
+            other => return Err(format!("invalid dimension object of type {}", other.type_name())),
+        }
+    }
+    if star && arguments.len() > 1 {
+        return Err("cannot group by both '*' and named dimensions.".to_owned());
+    }
+    Ok(())
+}
+
+/// Every node of a finished script; the error names the node's place.
+pub fn pipeline(pipeline: &Pipeline) -> Result<(), (usize, String)> {
+    for node in &pipeline.nodes {
+        check(node).map_err(|message| (node.at, format!("{}: {message}", node.name)))?;
+    }
+    Ok(())
+}
+
+fn check(node: &PipelineNode) -> Result<(), String> {
+    match node.spec.method {
+        "groupBy" if node.is_set("exclude") && node.arguments != [ScriptValue::Star] => {
+            Err("exclude requires '*'".to_owned())
+        }
+        "eval" => eval(node),
+        "window" => window(node),
+        "combine" => prefixes(node, node.arguments.len(), "combine", "expressions"),
+        "join" => prefixes(node, node.parents.len(), "join", "parents"),
+        "httpPost" => http_post(node),
+        _ => Ok(()),
+    }
+}
+
+fn eval(node: &PipelineNode) -> Result<(), String> {
+    let names = node.strings("as").unwrap_or_default();
+    if names.len() != node.arguments.len() {
+        return Err(format!(
+            "must specify same number of expressions and .as() names: got {} as names, and {} expressions.",
+            names.len(),
+            node.arguments.len()
+        ));
+    }
+    let tags = node.strings("tags").unwrap_or_default();
+    match tags.iter().find(|tag| !names.contains(tag)) {
+        Some(tag) => Err(format!("invalid tag name {tag:?}, name is not present is .as() names")),
+        None => Ok(()),
+    }
+}
+
+fn window(node: &PipelineNode) -> Result<(), String> {
+    let period_count = node.int("periodCount").unwrap_or_default();
+    let every_count = node.int("everyCount").unwrap_or_default();
+    let timed = node.duration("period").unwrap_or_default() != 0;
+    if timed && period_count != 0 {
+        return Err("cannot specify both period and periodCount".to_owned());
+    }
+    if period_count != 0 && node.is_set("align") {
+        return Err("can only align windows based off time, not count".to_owned());
+    }
+    if period_count != 0 && every_count <= 0 {
+        return Err("everyCount must be greater than zero".to_owned());
+    }
+    if period_count < 0 {
+        return Err("periodCount must be greater than zero".to_owned());
+    }
+    Ok(())
+}
+
+/// Names in front of the fields of what a node combines.
+fn prefixes(node: &PipelineNode, wanted: usize, method: &str, of: &str) -> Result<(), String> {
+    let names = node.strings("as").unwrap_or_default();
+    if names.is_empty() {
+        return Err(format!("a call to {method}.as() is required to specify the output stream prefixes."));
+    }
+    if names.len() != wanted {
+        return Err(format!("number of prefixes specified by {method}.as() must match the number of {method} {of}"));
+    }
+    let delimiter = node.string("delimiter").unwrap_or(".");
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return Err(format!("must provide a prefix name for the {method} node, see .as() property method"));
+        }
+        if !delimiter.is_empty() && name.contains(delimiter) {
+            return Err(format!("cannot use name {name} as field prefix, it contains the delimiter character {delimiter}"));
+        }
+        if names[..index].contains(name) {
+            return Err("cannot use the same prefix name see .as() property method".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn http_post(node: &PipelineNode) -> Result<(), String> {
+    let urls = node.arguments.len();
+    let endpoints = node.settings("endpoint").count();
+    match (urls, endpoints) {
+        (_, 2..) => Err(format!("httpPost expects 0 or 1 endpoints, got {endpoints}")),
+        (0, 0) => Err("must provide url or endpoint".to_owned()),
+        (1, 1) => Err("only one endpoint and url may be specified".to_owned()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,22 @@
+//! HTTP/1.1 framing without I/O: where heads and bodies begin and end, in both directions.
+//!
+//! reference: http-api §1. Shards read writes with it, the I/O thread relays everything else with it. Nothing here copies
+//! a body: pieces are ranges of the caller's buffer.
+
+mod body;
+mod gzip;
+mod head;
+mod query;
+mod response;
+
+pub use body::{Framer, FramingError, Piece};
+pub use gzip::{GzipError, gunzip};
+pub use head::{Body, Head, HeadError, Parsed, parse};
+pub use query::Query;
+pub use response::{Answer, ResponseHead, parse_response};
+
+/// Largest head of a request. Larger: 431 and the connection closes.
+pub const HEAD_BYTES_MAX: usize = 1 << 20;
+
+/// Most headers of one request.
+pub const HEADERS_MAX: usize = 256;
