@@ -1,4 +1,20 @@
-//! Farad's control plane.
+//! Farad's control plane: REST API, TICKscript, store, alert topics, supervision of the data plane, command line.
+//!
+//! Life of a task: a request ([`api`]) becomes a definition ([`task`]), which is compiled ([`tick`]), kept ([`store`]) and
+//! sent to the data plane as a plan ([`engine`], [`link`]). Its alert events come back to [`alert`].
+//!
+//! Invariant: the control plane never touches a point on the write path.
 
 pub mod alert;
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod identity;
+pub mod link;
+pub mod logging;
+pub mod serve;
+pub mod store;
+pub mod supervise;
+pub mod task;
 pub mod tick;

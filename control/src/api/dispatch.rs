@@ -1,0 +1,185 @@
+//! Which resource answers a request (reference: http-api §1, §2).
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
+};
+use dataplane::http::Query;
+use percent_encoding::percent_decode_str;
+
+use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks};
+
+const BASE: &str = "/kapacitor/v1";
+const PREVIEW: &str = "/kapacitor/v1preview";
+
+pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
+    let started = std::time::Instant::now();
+    let (parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let id = request_id();
+    let origin = parts.headers.get(header::ORIGIN).cloned();
+    let mut response = if method == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        response
+    } else if let Some(clean) = unclean(parts.uri.path()) {
+        return moved(&clean, parts.uri.query());
+    } else {
+        let answer = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
+            Ok(body) => route(&api, &method, parts.uri.path(), parts.uri.query().unwrap_or_default(), &body).await,
+            Err(_) => {
+                let message = format!("a body has {BODY_BYTES_MAX} bytes at most");
+                Answer::error(StatusCode::PAYLOAD_TOO_LARGE, &message)
+            }
+        };
+        let mut response = packed(answer, &parts.headers);
+        response.headers_mut().insert("x-kapacitor-version", HeaderValue::from_static(VERSION));
+        response
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("request-id"), id);
+    }
+    if let Some(origin) = origin {
+        allow(response.headers_mut(), origin);
+    }
+    if api.log_requests {
+        tracing::info!(
+            service = "http",
+            method = %method,
+            uri = %redacted(&parts.uri.to_string()),
+            status = response.status().as_u16(),
+            request_id = id,
+            duration = crate::tick::dot::duration(started.elapsed().as_nanos() as u64),
+            "http request"
+        );
+    }
+    response
+}
+
+async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes) -> Answer {
+    let query = Query(query);
+    let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let path = match decoded.strip_prefix(PREVIEW) {
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => match decoded.strip_prefix(BASE) {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ if decoded == "/write" => "/write",
+            _ => return Answer::not_found(),
+        },
+    };
+    match (method.as_str(), path) {
+        ("GET" | "HEAD", "/ping") => Answer::empty(),
+        // Writes belong to the data plane: one that arrives here finds it away.
+        ("POST", "/write") => {
+            let message = "the data plane is restarting, try again";
+            Answer { retry_after: true, ..Answer::write_error(StatusCode::SERVICE_UNAVAILABLE, message) }
+        }
+        ("GET", "/tasks") => tasks::list(api, query).await,
+        ("POST", "/tasks") => tasks::define(api, body).await,
+        ("GET", "/debug/vars") => debug::vars(api).await,
+        ("GET", "/:routes") => debug::routes(),
+        ("POST", "/loglevel") => debug::log_level(body),
+        (_, path) => match (method.as_str(), path.strip_prefix("/tasks/")) {
+            ("GET" | "PATCH" | "DELETE", Some("")) => {
+                Answer::error(StatusCode::BAD_REQUEST, "must specify task id on path")
+            }
+            ("GET", Some(rest)) => match http_out::get(api, rest).await {
+                Some(answer) => answer,
+                None => tasks::get(api, rest, query).await,
+            },
+            ("PATCH", Some(id)) => tasks::change(api, id, body).await,
+            ("DELETE", Some(id)) => tasks::delete(api, id).await,
+            _ => Answer::not_found(),
+        },
+    }
+}
+
+/// The cleaned path, if the path is not clean.
+fn unclean(path: &str) -> Option<String> {
+    let dirty = path.split('/').skip(1).enumerate().any(|(index, part)| {
+        part == "." || part == ".." || part.is_empty() && index + 1 < path.matches('/').count()
+    });
+    if !dirty || path == "*" {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let end = if path.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    Some(format!("/{}{end}", parts.join("/")))
+}
+
+fn moved(path: &str, query: Option<&str>) -> Response<Body> {
+    let location = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut response = Response::new(Body::from(format!("<a href=\"{location}\">Moved Permanently</a>.\n\n")));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The answer, packed if the request accepts it: whenever the word stands in its header.
+fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
+    let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.contains("gzip"))
+    });
+    if !accepts || answer.body.is_empty() {
+        return answer.into_response();
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let packed = std::io::Write::write_all(&mut encoder, &answer.body).and_then(|()| encoder.finish());
+    let Ok(packed) = packed else { return answer.into_response() };
+    answer.body = packed;
+    let mut response = answer.into_response();
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response
+}
+
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("DELETE, GET, OPTIONS, POST, PATCH"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Accept, Accept-Encoding, Authorization, Content-Length, Content-Type, X-CSRF-Token, X-HTTP-Method-Override",
+        ),
+    );
+}
+
+fn request_id() -> String {
+    uuid::Uuid::now_v1(&[2, 0, 0, 0, 0, 1]).to_string()
+}
+
+/// The target with the value of the password parameter hidden.
+fn redacted(uri: &str) -> String {
+    let Some((path, query)) = uri.split_once('?') else { return uri.to_owned() };
+    let pairs = query.split('&').map(|pair| if pair.starts_with("p=") { "p=%5BREDACTED%5D" } else { pair });
+    format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unclean_paths_are_cleaned() {
+        assert_eq!(unclean("/a//b/./c/../d/"), Some("/a/b/d/".into()));
+        assert_eq!(unclean("//x"), Some("/x".into()));
+        assert_eq!((unclean("/a/b"), unclean("/a/b/"), unclean("/")), (None, None, None));
+    }
+
+    #[test]
+    fn passwords_are_not_logged() {
+        assert_eq!(redacted("/write?u=a&p=secret&db=x"), "/write?u=a&p=%5BREDACTED%5D&db=x");
+    }
+}

@@ -1,0 +1,29 @@
+//! `/tasks/ID/NAME`: the rows of an httpOut node (reference: http-api §14).
+
+use axum::http::StatusCode;
+
+use super::{Api, answer::Answer};
+use crate::engine::EngineError;
+use proto::message::Refusal;
+
+/// The rows, if the path names an endpoint of a running task.
+pub async fn get(api: &Api, path: &str) -> Option<Answer> {
+    // An id holds no slash.
+    let (id, endpoint) = path.split_once('/')?;
+    let view = api.tasks.get(id).ok()?;
+    if !view.executing {
+        return None;
+    }
+    match api.engine.http_out(id, endpoint).await {
+        Ok(Some(rows)) => Some(Answer::raw_json(format!("{{\"series\":[{rows}]}}"))),
+        Ok(None) => Some(Answer::raw_json("{\"series\":null}".to_owned())),
+        Err(EngineError::Refused(Refusal::NotJson(error))) => {
+            Some(Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error))
+        }
+        Err(EngineError::Away) => {
+            let answer = Answer::error(StatusCode::SERVICE_UNAVAILABLE, &EngineError::Away.to_string());
+            Some(Answer { retry_after: true, ..answer })
+        }
+        Err(EngineError::Refused(_)) => None,
+    }
+}

@@ -1,0 +1,40 @@
+//! The REST API (reference: http-api). One resource, one file.
+//!
+//! Routing is the original's: by method first, exact paths or everything below one, a wrong method is a plain 404. The
+//! router of axum carries the requests; [`dispatch`] decides.
+
+pub mod answer;
+mod debug;
+mod dispatch;
+mod http_out;
+mod tasks;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::Router;
+use proto::plan::ServerInfo;
+
+use crate::{alert::Alerts, engine::Engine, task::Tasks};
+
+/// Version that answers carry.
+pub const VERSION: &str = concat!("farad-", env!("CARGO_PKG_VERSION"));
+
+/// Largest body of a request to the API.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// What the resources need; cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    pub tasks: Tasks,
+    pub engine: Engine,
+    pub alerts: Alerts,
+    pub server: Arc<ServerInfo>,
+    pub started: Instant,
+    /// Log one line a request.
+    pub log_requests: bool,
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    Router::new().fallback(dispatch::dispatch).with_state(api)
+}

@@ -1,0 +1,219 @@
+//! `/tasks` (reference: http-api §8, §10, §12).
+
+use axum::http::StatusCode;
+use dataplane::{http::Query, json};
+use proto::message::{NodeStatistics, TaskStatistics};
+use serde_json::{Map, Value, json};
+
+use super::{Api, answer::Answer};
+use crate::{
+    task::{Definition, Page, TaskError, View},
+    tick::{
+        dot::{self, View as DotView},
+        format_script,
+        pipeline::TaskType,
+    },
+};
+
+const FIELDS: [&str; 14] = [
+    "link", "id", "type", "dbrps", "script", "dot", "status", "executing", "error", "stats", "created", "modified",
+    "last-enabled", "vars",
+];
+
+/// How a task is shown.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    raw_script: bool,
+    dot: DotView,
+}
+
+pub async fn define(api: &Api, body: &[u8]) -> Answer {
+    let Ok(definition) = Definition::read(body) else {
+        return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
+    };
+    match api.tasks.define(definition, dataplane::clock::now()).await {
+        Ok(view) => show(api, &view, Shape::default()).await,
+        Err(error) => refuse(&error),
+    }
+}
+
+pub async fn change(api: &Api, id: &str, body: &[u8]) -> Answer {
+    let Ok(change) = Definition::read(body) else {
+        return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
+    };
+    match api.tasks.change(id, change, dataplane::clock::now()).await {
+        Ok(view) => show(api, &view, Shape::default()).await,
+        Err(error) => refuse(&error),
+    }
+}
+
+pub async fn get(api: &Api, id: &str, query: Query<'_>) -> Answer {
+    let view = match api.tasks.get(id) {
+        Ok(view) => view,
+        Err(error) => return refuse(&error),
+    };
+    match shape(query) {
+        Ok(shape) => {
+            if let Some(replay) = query.get("replay-id").filter(|replay| !replay.is_empty()) {
+                return Answer::error(StatusCode::BAD_REQUEST, &format!("no running replay with ID: {replay}"));
+            }
+            show(api, &view, shape).await
+        }
+        Err(message) => Answer::error(StatusCode::BAD_REQUEST, &message),
+    }
+}
+
+pub async fn delete(api: &Api, id: &str) -> Answer {
+    match api.tasks.delete(id).await {
+        Ok(()) => Answer::empty(),
+        Err(error) => refuse(&error),
+    }
+}
+
+pub async fn list(api: &Api, query: Query<'_>) -> Answer {
+    let bad = |message: &str| Answer::error(StatusCode::BAD_REQUEST, message);
+    let parameter = |name| query.get(name).unwrap_or_default();
+    let shape = match shape(query) {
+        Ok(shape) => shape,
+        Err(message) => return bad(&message),
+    };
+    let page = match Page::new(&parameter("pattern"), &parameter("offset"), &parameter("limit")) {
+        Ok(page) => page,
+        Err(error) => return bad(&error.to_string()),
+    };
+    let mut fields: Vec<String> =
+        query.pairs().filter(|(key, value)| key == "fields" && !value.is_empty()).map(|(_, value)| value.into_owned()).collect();
+    if fields.is_empty() {
+        fields = FIELDS.map(str::to_owned).to_vec();
+    } else {
+        fields.extend(["id".to_owned(), "link".to_owned()]);
+    }
+    fields.sort();
+    fields.dedup();
+    let views = api.tasks.list(&page);
+    let wants_counters = fields.iter().any(|field| field == "stats" || field == "dot");
+    let statistics = match wants_counters && views.iter().any(|view| view.executing) {
+        true => api.engine.statistics().await.unwrap_or_default().tasks,
+        false => Vec::new(),
+    };
+    let mut tasks = Vec::new();
+    for view in views {
+        let counted = statistics.iter().find(|task| task.task == view.stored.id);
+        let object = object(&view, counted, shape, true);
+        let mut element = Map::new();
+        for field in &fields {
+            match object.get(field) {
+                Some(value) if FIELDS.contains(&field.as_str()) => element.insert(field.clone(), value.clone()),
+                _ => return bad(&format!("unsupported field {field:?}")),
+            };
+        }
+        tasks.push(Value::Object(element));
+    }
+    Answer::json(&json!({ "tasks": tasks }))
+}
+
+fn shape(query: Query<'_>) -> Result<Shape, String> {
+    let raw_script = match query.get("script-format").unwrap_or_default().as_ref() {
+        "" | "formatted" => false,
+        "raw" => true,
+        other => return Err(format!("invalid script-format parameter {other:?}")),
+    };
+    let dot = match query.get("dot-view").unwrap_or_default().as_ref() {
+        "" | "attributes" => DotView::Attributes,
+        "labels" => DotView::Labels,
+        other => return Err(format!("invalid dot-view parameter {other:?}")),
+    };
+    Ok(Shape { raw_script, dot })
+}
+
+async fn show(api: &Api, view: &View, shape: Shape) -> Answer {
+    let statistics = if view.executing { api.tasks.statistics(&view.stored.id).await } else { None };
+    Answer::json(&Value::Object(object(view, statistics.as_ref(), shape, false)))
+}
+
+/// A task with its keys in the order of the answer; `listed` elements show missing statistics as null.
+fn object(view: &View, statistics: Option<&TaskStatistics>, shape: Shape, listed: bool) -> Map<String, Value> {
+    let stored = &view.stored;
+    let none = TaskStatistics::default();
+    let counted = statistics.unwrap_or(&none);
+    let (word, graph) = match &view.compiled {
+        Ok(compiled) => {
+            let word = if compiled.task_type == TaskType::Stream { "stream" } else { "batch" };
+            let graph = match view.executing {
+                true => dot::running(&stored.id, &compiled.pipeline, counted, shape.dot),
+                false => dot::plain(&stored.id, &compiled.pipeline),
+            };
+            (word, graph)
+        }
+        Err(_) => ("invalid", String::new()),
+    };
+    let error = match &view.compiled {
+        Err(error) if view.error.is_empty() => error,
+        _ => &view.error,
+    };
+    let stats = match (view.executing, listed) {
+        (true, _) => stats(counted),
+        (false, true) => Value::Null,
+        (false, false) => json!({}),
+    };
+    let script = if shape.raw_script { stored.script.clone() } else { format_script(&stored.script) };
+    let dbrps: Vec<Value> = stored.dbrps.iter().map(|dbrp| json!({ "db": dbrp.db, "rp": dbrp.rp })).collect();
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("link", json!({ "rel": "self", "href": format!("/kapacitor/v1/tasks/{}", stored.id) }));
+    put("id", json!(stored.id));
+    put("template-id", json!(stored.template_id));
+    put("type", json!(word));
+    put("dbrps", Value::Array(dbrps));
+    put("script", json!(script));
+    put("vars", json!(stored.vars));
+    put("dot", json!(graph));
+    put("status", json!(if stored.enabled { "enabled" } else { "disabled" }));
+    put("executing", json!(view.executing));
+    put("error", json!(error));
+    put("stats", stats);
+    put("created", json!(time(Some(stored.created))));
+    put("modified", json!(time(Some(stored.modified))));
+    put("last-enabled", json!(time(stored.last_enabled)));
+    object
+}
+
+fn stats(counted: &TaskStatistics) -> Value {
+    let mut nodes: Vec<&NodeStatistics> = counted.nodes.iter().collect();
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    let node = |node: &NodeStatistics| {
+        let mut pairs = vec![
+            ("avg_exec_time_ns", node.avg_exec_time_ns),
+            ("collected", node.collected),
+            ("emitted", node.emitted),
+            ("errors", node.errors),
+            ("working_cardinality", node.working_cardinality),
+        ];
+        pairs.extend(node.extra.iter().map(|(name, count)| (name.as_str(), *count)));
+        pairs.sort();
+        Value::Object(pairs.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect())
+    };
+    let nodes: Map<_, _> = nodes.into_iter().map(|counted| (counted.name.clone(), node(counted))).collect();
+    json!({ "task-stats": { "throughput": counted.throughput }, "node-stats": nodes })
+}
+
+/// RFC 3339; the zero time for a moment that has not come.
+fn time(nanoseconds: Option<i64>) -> String {
+    let mut text = String::new();
+    match nanoseconds {
+        Some(nanoseconds) => json::rfc3339(nanoseconds, &mut text),
+        None => text.push_str("0001-01-01T00:00:00Z"),
+    }
+    text
+}
+
+pub fn refuse(error: &TaskError) -> Answer {
+    match error {
+        TaskError::Invalid { message, diagnostics } if diagnostics.is_empty() => {
+            Answer::error(StatusCode::BAD_REQUEST, message)
+        }
+        TaskError::Invalid { message, diagnostics } => Answer::script_error(message, diagnostics),
+        TaskError::Missing(message) => Answer::error(StatusCode::NOT_FOUND, message),
+        other => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &other.to_string()),
+    }
+}

@@ -1,0 +1,56 @@
+//! `check` and `fmt`: scripts, without a server.
+
+use super::{CliError, flags::Flags};
+use crate::tick::{Options, compile, diagnostic::Diagnostic, format::format, parser::parse, vars::Vars};
+
+fn read(path: &str) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))
+}
+
+/// Says what is wrong with scripts, with the lines.
+pub fn check(arguments: &[String]) -> Result<(), CliError> {
+    let flags = Flags::read(arguments, &[], &[])?;
+    if flags.words.is_empty() {
+        return Err(CliError::Usage("Must provide at least one file".to_owned()));
+    }
+    let mut wrong = 0;
+    for path in &flags.words {
+        let source = read(path)?;
+        if let Err(error) = compile(&source, Options { vars: &Vars::new() }) {
+            wrong += 1;
+            error.diagnostics.iter().for_each(|found| eprint!("{}", found.render(path, &source)));
+        }
+    }
+    match wrong {
+        0 => Ok(()),
+        1 => Err(CliError::Failed("1 script has errors".to_owned())),
+        wrong => Err(CliError::Failed(format!("{wrong} scripts have errors"))),
+    }
+}
+
+/// Rewrites scripts in their standard form; `--check` only says which are not.
+pub fn fmt(arguments: &[String]) -> Result<(), CliError> {
+    let flags = Flags::read(arguments, &[], &["check"])?;
+    if flags.words.is_empty() {
+        return Err(CliError::Usage("Must provide at least one file".to_owned()));
+    }
+    let mut differ = Vec::new();
+    for path in &flags.words {
+        let source = read(path)?;
+        let parsed = parse(&source);
+        let render = |found: &Diagnostic| found.render(path, &source);
+        if !parsed.diagnostics.is_empty() {
+            return Err(CliError::Failed(parsed.diagnostics.iter().map(render).collect()));
+        }
+        let formatted = format(&parsed.program);
+        if formatted == source {
+            continue;
+        }
+        if flags.is_set("check") {
+            differ.push(path.as_str());
+        } else {
+            std::fs::write(path, formatted).map_err(|error| CliError::Failed(format!("write {path}: {error}")))?;
+        }
+    }
+    if differ.is_empty() { Ok(()) } else { Err(CliError::Failed(format!("not formatted: {}", differ.join(" ")))) }
+}

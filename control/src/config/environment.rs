@@ -1,0 +1,67 @@
+//! `KAPACITOR_` variables over the configuration (reference: configuration §2).
+//!
+//! A variable names section and key in upper case, `-` as `_`, elements of arrays by index. Only what is there already
+//! is overridden.
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+pub fn apply(table: &mut Table, environment: &[(String, String)]) -> Result<(), ConfigError> {
+    let mut root = Value::Table(std::mem::take(table));
+    for (name, text) in environment {
+        let Some(path) = name.strip_prefix("KAPACITOR_") else { continue };
+        if text.is_empty() || matches!(path, "CONFIG_PATH" | "URL" | "UNSAFE_SSL") {
+            continue;
+        }
+        if let Some(value) = find(&mut root, path) {
+            let environment_error = |error| ConfigError::Environment { variable: name.clone(), error };
+            *value = read(value, text).map_err(environment_error)?;
+        }
+    }
+    if let Value::Table(merged) = root {
+        *table = merged;
+    }
+    Ok(())
+}
+
+/// The value that the rest of a variable's name leads to.
+fn find<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    match value {
+        Value::Table(table) => {
+            let leads = |key: &String| {
+                let spelt = key.to_uppercase().replace('-', "_");
+                let rest = path.strip_prefix(&spelt).or_else(|| path.strip_prefix(key.as_str()))?;
+                let end = rest.is_empty() || rest.starts_with('_');
+                end.then(|| (key.clone(), rest.strip_prefix('_').unwrap_or(rest).to_owned()))
+            };
+            // Of keys that begin alike, the longest.
+            let (key, rest) = table.keys().filter_map(leads).max_by_key(|(key, _)| key.len())?;
+            find(table.get_mut(&key)?, &rest)
+        }
+        Value::Array(elements) => {
+            let (index, rest) = path.split_once('_').unwrap_or((path, ""));
+            let index: usize = index.parse().ok()?;
+            // A list of texts grows by one.
+            if rest.is_empty() && index == elements.len() && elements.iter().all(Value::is_str) {
+                elements.push(Value::String(String::new()));
+            }
+            find(elements.get_mut(index)?, rest)
+        }
+        _ => None,
+    }
+}
+
+/// A text as a value of the same type.
+fn read(old: &Value, text: &str) -> Result<Value, String> {
+    Ok(match old {
+        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| format!("{text:?} is not true or false"))?),
+        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| format!("{text:?} is not an integer"))?),
+        Value::Float(_) => Value::Float(text.parse().map_err(|_| format!("{text:?} is not a number"))?),
+        Value::String(_) => Value::String(text.to_owned()),
+        other => return Err(format!("a {} cannot be set by one variable", other.type_str())),
+    })
+}

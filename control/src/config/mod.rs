@@ -1,0 +1,127 @@
+//! Configuration: defaults, then a `kapacitor.conf`, then environment, then flags.
+//!
+//! reference: configuration.md. Sections and keys count in any case. What is not known is named in a warning at the
+//! start, never silently passed over and never fatal.
+
+mod duration;
+mod environment;
+mod file;
+mod sections;
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+pub use duration::parse as parse_duration;
+pub use sections::*;
+
+use crate::tick::Endpoint;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("parse config: open {path}: {error}")]
+    Open { path: PathBuf, error: std::io::Error },
+    /// Names the file, the line and what is wrong there.
+    #[error("parse config: {0}")]
+    Parse(String),
+    #[error("parse config: {0}")]
+    Invalid(String),
+    #[error("apply env config: {variable}: {error}")]
+    Environment { variable: String, error: String },
+}
+
+/// A configuration with what was odd about it.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    pub warnings: Vec<String>,
+}
+
+/// Reads the configuration: `file`, or the first that is there of the usual places.
+pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    let variable = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let home = variable("HOME").unwrap_or("/var/lib/farad").to_owned();
+    let mut found = file.map(Path::to_owned).or_else(|| variable("KAPACITOR_CONFIG_PATH").map(PathBuf::from));
+    if found.is_none() {
+        let usual = [Path::new(&home).join(".kapacitor/kapacitor.conf"), PathBuf::from("/etc/kapacitor/kapacitor.conf")];
+        found = usual.into_iter().find(|path| path.is_file());
+    }
+    let mut table = sections::defaults(&home);
+    let mut warnings = Vec::new();
+    if let Some(path) = found.as_ref().filter(|path| *path != Path::new("/dev/null")) {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Open { path: path.clone(), error })?;
+        file::merge(&mut table, &text, path, &mut warnings)?;
+    }
+    environment::apply(&mut table, environment)?;
+    let config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid(error.to_string()))?;
+    config.check()?;
+    Ok(Loaded { config, file: found, warnings })
+}
+
+impl Config {
+    /// What no default can mend.
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |message: String| Err(ConfigError::Invalid(message));
+        if self.hostname.is_empty() {
+            return invalid("must configure valid hostname".into());
+        }
+        if self.replay.dir.is_empty() {
+            return invalid("replay: must specify dir".into());
+        }
+        if self.load.enabled && !self.load.dir.starts_with('/') {
+            return invalid("load: dir must be an absolute path".into());
+        }
+        self.address()?;
+        let enabled: Vec<_> = self.influxdb.iter().filter(|cluster| cluster.enabled).collect();
+        let defaults: Vec<_> = enabled.iter().filter(|cluster| cluster.default).map(|cluster| &*cluster.name).collect();
+        if enabled.len() > 1 && defaults.is_empty() {
+            return invalid("at least one of the enabled InfluxDB clusters must be marked as default.".into());
+        }
+        if defaults.len() > 1 {
+            return invalid(format!("More than one InfluxDB default was specified: {}", defaults.join(" ")));
+        }
+        for (index, cluster) in self.influxdb.iter().enumerate() {
+            if self.influxdb[..index].iter().any(|other| other.name == cluster.name) {
+                return invalid(format!("duplicate name {:?} for influxdb configs", cluster.name));
+            }
+            if cluster.enabled && cluster.urls.is_empty() {
+                return invalid("must specify at least one InfluxDB URL".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the API listens; an address without a host is every address.
+    pub fn address(&self) -> Result<SocketAddr, ConfigError> {
+        let text = &self.http.bind_address;
+        let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
+        let invalid = |error: String| ConfigError::Invalid(format!("http: invalid bind-address {text:?}: {error}"));
+        let mut found = full.to_socket_addrs().map_err(|error| invalid(error.to_string()))?;
+        found.next().ok_or_else(|| invalid("no such host".into()))
+    }
+
+    /// An `[[httppost]]` section.
+    pub fn endpoint(&self, name: &str) -> Option<Endpoint> {
+        let section = self.httppost.iter().find(|section| section.endpoint == name)?;
+        let auth = &section.basic_auth;
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Some(Endpoint {
+            url: section.url.clone(),
+            headers: section.headers.clone().into_iter().collect(),
+            basic_auth: (!auth.username.is_empty()).then(|| (auth.username.clone(), auth.password.clone())),
+            row_template: some(&section.row_template),
+            alert_template: some(&section.alert_template),
+        })
+    }
+
+    /// The folder of the store: beside the file that the original would use.
+    pub fn store_path(&self) -> PathBuf {
+        Path::new(&self.storage.boltdb).with_file_name("farad.store")
+    }
+}
+
+#[cfg(test)]
+mod tests;

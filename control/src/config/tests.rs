@@ -1,0 +1,57 @@
+use std::path::Path;
+
+use super::*;
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    load(Some(file.path()), &environment)
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let loaded = load(Some(Path::new("/dev/null")), &[("HOME".into(), "/home/x".into())]).unwrap();
+    assert_eq!(loaded.config.http.bind_address, ":9092");
+    assert_eq!(loaded.config.store_path(), Path::new("/home/x/.kapacitor/farad.store"));
+    assert_eq!(loaded.config.influxdb[0].urls, ["http://localhost:8086"]);
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn a_file_of_the_original_is_read_and_what_is_odd_is_named() {
+    let text = "hostname = \"h\"\nwhat = 1\n[HTTP]\nBind-Address = \"127.0.0.1:1234\"\nnope = 1\n[[influxdb]]\nenabled = true\n\
+        default = true\nname = \"a\"\n[[influxdb]]\nname = \"b\"\nenabled = false\n[smtp]\nenabled = false\n[reporting]\nenabled = true\n";
+    let loaded = load_text(text, &[]).unwrap();
+    assert_eq!(loaded.config.address().unwrap().port(), 1234);
+    assert_eq!(loaded.config.influxdb[1].urls, ["http://localhost:8086"]);
+    assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
+    assert!(loaded.warnings.iter().any(|warning| warning.contains("http.nope")));
+}
+
+#[test]
+fn variables_come_before_the_file() {
+    let environment = [
+        ("KAPACITOR_HTTP_BIND_ADDRESS", ":1"),
+        ("KAPACITOR_DATA_DIR", "/data"),
+        ("KAPACITOR_INFLUXDB_0_URLS_0", "http://influx:8086"),
+        ("KAPACITOR_INFLUXDB_0_EXCLUDED_SUBSCRIPTIONS__kapacitor_0", "x"),
+        ("KAPACITOR_INFLUXDB_1_NAME", "ignored"),
+        ("KAPACITOR_STATS_ENABLED", "false"),
+    ];
+    let config = load_text("[http]\nbind-address = \":2\"\n", &environment).unwrap().config;
+    assert_eq!((config.http.bind_address.as_str(), config.data_dir.as_str()), (":1", "/data"));
+    assert_eq!(config.influxdb[0].urls, ["http://influx:8086"]);
+    assert_eq!(config.influxdb[0].excluded_subscriptions["_kapacitor"], ["x"]);
+    assert!(!config.stats.enabled);
+}
+
+#[test]
+fn bad_values_name_their_place() {
+    let error = |text: &str| load_text(text, &[]).unwrap_err().to_string();
+    assert!(error("\n[http]\nbind-address = 1\n").contains("line 2: http.bind-address wants a string, not a integer"));
+    assert!(error("[http\n").contains("line 1"));
+    assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("unknown unit"));
+    assert!(load_text("", &[("KAPACITOR_STATS_ENABLED", "maybe")]).unwrap_err().to_string().contains("KAPACITOR_STATS_ENABLED"));
+    assert!(error("[[influxdb]]\nname=\"a\"\n[[influxdb]]\nname=\"b\"\n").contains("marked as default"));
+}

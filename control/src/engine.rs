@@ -1,0 +1,101 @@
+//! The data plane as the rest of the control plane sees it.
+
+use std::{pin::Pin, sync::Arc};
+
+use proto::{
+    Plan,
+    message::{Command, Refusal, Reply, Request, Statistics},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// A future that borrows.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Commands on their way to the data plane. Full: callers wait.
+const COMMANDS: usize = 1_024;
+
+/// Why the data plane did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the data plane is restarting, try again")]
+    Away,
+}
+
+/// A command without its number, and who waits for the answer.
+pub struct Call {
+    pub command: Box<dyn FnOnce(Request) -> Command + Send>,
+    pub reply: oneshot::Sender<Result<Reply, EngineError>>,
+}
+
+/// Sends commands; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Engine {
+    /// An engine, and the calls that a link carries out.
+    pub fn new() -> (Engine, mpsc::Receiver<Call>) {
+        let (calls, received) = mpsc::channel(COMMANDS);
+        (Engine { calls }, received)
+    }
+
+    /// An engine without a data plane.
+    pub fn detached() -> Engine {
+        Engine::new().0
+    }
+
+    pub async fn start_task(&self, fingerprint: u64, plan: Plan) -> Result<(), EngineError> {
+        self.call(move |request| Command::StartTask { request, fingerprint, plan }).await.map(drop)
+    }
+
+    pub async fn stop_task(&self, task: &str) -> Result<(), EngineError> {
+        let task = task.to_owned();
+        self.call(move |request| Command::StopTask { request, task }).await.map(drop)
+    }
+
+    /// JSON rows, comma-separated; `None` before any data.
+    pub async fn http_out(&self, task: &str, endpoint: &str) -> Result<Option<String>, EngineError> {
+        let (task, endpoint) = (task.to_owned(), endpoint.to_owned());
+        match self.call(move |request| Command::HttpOut { request, task, endpoint }).await? {
+            Reply::HttpOut(rows) => Ok(rows),
+            _ => Err(EngineError::Away),
+        }
+    }
+
+    pub async fn statistics(&self) -> Result<Statistics, EngineError> {
+        match self.call(|request| Command::Statistics { request }).await? {
+            Reply::Statistics(statistics) => Ok(*statistics),
+            _ => Err(EngineError::Away),
+        }
+    }
+
+    /// Finishes what was accepted and ends the data plane.
+    pub async fn drain(&self) -> Result<(), EngineError> {
+        self.call(|request| Command::Drain { request }).await.map(drop)
+    }
+
+    async fn call(&self, command: impl FnOnce(Request) -> Command + Send + 'static) -> Result<Reply, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let call = Call { command: Box::new(command), reply };
+        self.calls.send(call).await.map_err(|_| EngineError::Away)?;
+        answer.await.map_err(|_| EngineError::Away)?
+    }
+}
+
+/// The tasks that should run; asked when a data plane has connected.
+pub trait TaskSource: Send + Sync + 'static {
+    /// Fingerprint and plan of every enabled task, in order of id.
+    fn desired(&self) -> Boxed<'_, Vec<(u64, Plan)>>;
+
+    /// A desired task was started, or why it was not.
+    fn started<'a>(&'a self, task: &'a str, result: Result<(), String>) -> Boxed<'a, ()>;
+
+    /// A task stopped because a node of it failed.
+    fn failed<'a>(&'a self, task: &'a str, fingerprint: u64, error: String) -> Boxed<'a, ()>;
+}
+
+/// A shared source of tasks.
+pub type Tasks = Arc<dyn TaskSource>;

@@ -1,0 +1,112 @@
+//! `farad serve`: everything put together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use proto::{message::Settings, plan::ServerInfo};
+
+use crate::{
+    alert::Alerts,
+    api::{self, Api},
+    config::{Config, ConfigError, Loaded},
+    engine::Engine,
+    identity::Identity,
+    store::{Store, StoreError},
+    supervise::{self, Paths, SuperviseError, Supervision},
+    task::Tasks,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("open server: {0}")]
+    Store(#[from] StoreError),
+    #[error("open server: {0}")]
+    Supervise(#[from] SuperviseError),
+    #[error("open server: cannot use the data folder {path}: {error}")]
+    Data { path: PathBuf, error: std::io::Error },
+    #[error("open server: cannot log to {file}: {error}")]
+    Log { file: String, error: std::io::Error },
+    #[error("open server: no runtime: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Runs the server until a signal ends it.
+pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
+    let Loaded { config, file, warnings } = loaded;
+    let log_error = |error| ServeError::Log { file: config.logging.file.clone(), error };
+    crate::logging::start(&config.logging.file, &config.logging.level).map_err(log_error)?;
+    tracing::info!(service = "run", version = env!("CARGO_PKG_VERSION"), "farad starting");
+    match &file {
+        Some(file) => tracing::info!(service = "run", file = %file.display(), "using configuration"),
+        None => tracing::info!(service = "run", "no configuration file, using defaults"),
+    }
+    for warning in warnings {
+        tracing::warn!(service = "run", "{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> Result<(), ServeError> {
+    let data = Path::new(&config.data_dir);
+    let data_error = |error| ServeError::Data { path: data.to_owned(), error };
+    let identity = Identity::load(data).map_err(data_error)?;
+    let server = ServerInfo {
+        hostname: config.hostname.clone(),
+        cluster_id: identity.cluster_id,
+        server_id: identity.server_id,
+    };
+    let address = config.address()?;
+    let paths = Paths::new(data)?;
+    let store = Store::open(&config.store_path())?;
+    let config = Arc::new(config);
+    let alerts = Alerts::new(Arc::new(store.topics()));
+    let (engine, calls) = Engine::new();
+    let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), config.clone(), server.clone())?;
+    let api = Api {
+        tasks: tasks.clone(),
+        engine: engine.clone(),
+        alerts: alerts.clone(),
+        server: Arc::new(server),
+        started: Instant::now(),
+        log_requests: config.http.log_enabled,
+    };
+    tracing::info!(service = "http", addr = %address, "listening on");
+    supervise::run(Supervision {
+        address,
+        paths,
+        program: dataplane_program(&config),
+        shards: config.farad.shards,
+        router: api::router(api),
+        settings: Settings {
+            default_retention_policy: config.default_retention_policy.clone(),
+            version: api::VERSION.to_owned(),
+            auth_enabled: false,
+        },
+        tasks: Arc::new(tasks),
+        alerts,
+        engine,
+        calls,
+        shutdown_timeout: config.http.shutdown_timeout.0,
+    })
+    .await?;
+    Ok(())
+}
+
+/// The configured program, or the one beside this.
+fn dataplane_program(config: &Config) -> PathBuf {
+    if !config.farad.dataplane.is_empty() {
+        return PathBuf::from(&config.farad.dataplane);
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name("farad-dataplane")
+}

@@ -1,0 +1,65 @@
+//! The store: LMDB through heed, one table a file.
+//!
+//! Every change that the API acknowledges is one durable transaction. Values are JSON, so that a store can be read by
+//! eye and grow fields. An environment has one writer at a time; transactions are short.
+
+mod tasks;
+mod topics;
+
+use std::path::{Path, PathBuf};
+
+use heed::{Database, Env, EnvOpenOptions, types::{Bytes, Str}};
+
+pub use tasks::{StoredTask, TaskTable};
+pub use topics::TopicTable;
+
+/// Address space of the store, and so its largest size. Full: the change is refused and nothing of it is kept.
+const BYTES_MAX: usize = 4 << 30;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot open the store in {path}: {error}")]
+    Open { path: PathBuf, error: heed::Error },
+    #[error("cannot make the store's folder {path}: {error}")]
+    Folder { path: PathBuf, error: std::io::Error },
+    #[error("the store: {0}")]
+    Heed(#[from] heed::Error),
+    #[error("an entry of the store cannot be read or written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A table: names to JSON.
+type Table = Database<Str, Bytes>;
+
+/// An open store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    env: Env,
+    tasks: Table,
+    topics: Table,
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made if it is missing.
+    #[allow(unsafe_code)]
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        std::fs::create_dir_all(path).map_err(|error| StoreError::Folder { path: path.to_owned(), error })?;
+        let open_error = |error| StoreError::Open { path: path.to_owned(), error };
+        // SAFETY: the folder is this process's own: a second control plane with the same data is refused before this, and
+        // nothing else maps or truncates the files while they are open.
+        let env = unsafe { EnvOpenOptions::new().map_size(BYTES_MAX).max_dbs(16).open(path) }.map_err(open_error)?;
+        let mut transaction = env.write_txn()?;
+        let tasks = env.create_database(&mut transaction, Some("tasks"))?;
+        let topics = env.create_database(&mut transaction, Some("topics"))?;
+        transaction.commit()?;
+        Ok(Store { env, tasks, topics })
+    }
+
+    pub fn tasks(&self) -> TaskTable {
+        TaskTable { env: self.env.clone(), table: self.tasks }
+    }
+
+    pub fn topics(&self) -> TopicTable {
+        TopicTable { env: self.env.clone(), table: self.topics }
+    }
+}
