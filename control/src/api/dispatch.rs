@@ -76,7 +76,7 @@ async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes
             Answer { retry_after: true, ..Answer::write_error(StatusCode::SERVICE_UNAVAILABLE, message) }
         }
         ("GET", "/tasks") => tasks::list(api, query).await,
-        ("POST", "/tasks") => tasks::define(api, body).await,
+        ("POST", "/tasks") => tasks::define(api, query, body).await,
         ("GET", "/debug/vars") => debug::vars(api).await,
         ("GET", "/:routes") => debug::routes(),
         ("POST", "/loglevel") => debug::log_level(body),
@@ -88,7 +88,7 @@ async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes
                 Some(answer) => answer,
                 None => tasks::get(api, rest, query).await,
             },
-            ("PATCH", Some(id)) => tasks::change(api, id, body).await,
+            ("PATCH", Some(id)) => tasks::change(api, id, query, body).await,
             ("DELETE", Some(id)) => tasks::delete(api, id).await,
             _ => Answer::not_found(),
         },

@@ -27,23 +27,23 @@ struct Shape {
     dot: DotView,
 }
 
-pub async fn define(api: &Api, body: &[u8]) -> Answer {
+pub async fn define(api: &Api, query: Query<'_>, body: &[u8]) -> Answer {
     let Ok(definition) = Definition::read(body) else {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.define(definition, dataplane::clock::now()).await {
         Ok(view) => show(api, &view, Shape::default()).await,
-        Err(error) => refuse(&error),
+        Err(error) => refuse_script(&error, query),
     }
 }
 
-pub async fn change(api: &Api, id: &str, body: &[u8]) -> Answer {
+pub async fn change(api: &Api, id: &str, query: Query<'_>, body: &[u8]) -> Answer {
     let Ok(change) = Definition::read(body) else {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.change(id, change, dataplane::clock::now()).await {
         Ok(view) => show(api, &view, Shape::default()).await,
-        Err(error) => refuse(&error),
+        Err(error) => refuse_script(&error, query),
     }
 }
 
@@ -207,13 +207,21 @@ fn time(nanoseconds: Option<i64>) -> String {
     text
 }
 
-pub fn refuse(error: &TaskError) -> Answer {
+/// With `diagnostics=true` in the query, all that is wrong with the script stands beside the one-line error.
+fn refuse_script(error: &TaskError, query: Query<'_>) -> Answer {
     match error {
-        TaskError::Invalid { message, diagnostics } if diagnostics.is_empty() => {
-            Answer::error(StatusCode::BAD_REQUEST, message)
+        TaskError::Invalid { message, diagnostics } if query.get("diagnostics").as_deref() == Some("true") => {
+            Answer::script_error(message, diagnostics)
         }
-        TaskError::Invalid { message, diagnostics } => Answer::script_error(message, diagnostics),
-        TaskError::Missing(message) => Answer::error(StatusCode::NOT_FOUND, message),
-        other => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &other.to_string()),
+        other => refuse(other),
     }
+}
+
+fn refuse(error: &TaskError) -> Answer {
+    let status = match error {
+        TaskError::Invalid { .. } => StatusCode::BAD_REQUEST,
+        TaskError::Missing(_) => StatusCode::NOT_FOUND,
+        TaskError::CannotStart(_) | TaskError::Exists(_) | TaskError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Answer::error(status, &error.to_string())
 }

@@ -10,13 +10,18 @@ use crate::{
     group::Groups,
     name::Name,
     node::{
-        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, group_by, http_out,
-        http_post, log, sample, shift, stream, r#where,
+        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, fused, group_by, http_out,
+        http_post, influxql, log, sample, shift, stream, r#where, window,
     },
 };
 
 /// Builds the operators of a task.
 pub fn build(plan: &Plan, outputs: Box<dyn Outputs>) -> Result<Task, StartError> {
+    build_with(plan, outputs, true)
+}
+
+/// The same, with or without fused windows: the unfused ones are the oracle of tests.
+pub fn build_with(plan: &Plan, outputs: Box<dyn Outputs>, fuse: bool) -> Result<Task, StartError> {
     plan.check().map_err(StartError::new)?;
     if plan.nodes.len() > NODES_PER_TASK_MAX {
         return Err(StartError(format!("a task has {} nodes at most, this one {}", NODES_PER_TASK_MAX, plan.nodes.len())));
@@ -27,7 +32,7 @@ pub fn build(plan: &Plan, outputs: Box<dyn Outputs>) -> Result<Task, StartError>
     for (index, node) in plan.nodes.iter().enumerate() {
         slots.push(Slot {
             name: node.name.as_str().into(),
-            operator: operator(plan, index, &demands)?,
+            operator: operator(plan, index, &demands, fuse)?,
             children: children(plan, index),
             collected: 0,
             errors: 0,
@@ -63,7 +68,7 @@ fn children(plan: &Plan, index: usize) -> Vec<Child> {
     children
 }
 
-fn operator(plan: &Plan, index: usize, demands: &[Demand]) -> Result<Box<dyn Operator>, StartError> {
+fn operator(plan: &Plan, index: usize, demands: &[Demand], fuse: bool) -> Result<Box<dyn Operator>, StartError> {
     let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
     let wants = edge_in(plan, node);
     Ok(match &node.kind {
@@ -72,6 +77,8 @@ fn operator(plan: &Plan, index: usize, demands: &[Demand]) -> Result<Box<dyn Ope
         NodeKind::Where { predicate } => Box::new(r#where::Where::new(predicate)?),
         NodeKind::GroupBy(dimensions) => group_by::new(dimensions, wants)?,
         NodeKind::Eval(plan) => Box::new(eval::Eval::new(plan)?),
+        NodeKind::Window(window) => windowed(plan, index, window, demands, fuse)?,
+        NodeKind::InfluxQl(plan) => influxql::new(plan, wants)?,
         NodeKind::Default { fields, tags } => Box::new(default::Default::new(fields, tags)?),
         NodeKind::Delete { fields, tags } => Box::new(delete::Delete::new(fields, tags)?),
         NodeKind::Sample(plan) => Box::new(sample::Sample::new(plan)?),
@@ -87,3 +94,34 @@ fn edge_in(plan: &Plan, node: &Node) -> EdgeType {
     node.parents.first().and_then(|&parent| plan.nodes.get(parent)).map_or(plan.edge, |parent| parent.provides)
 }
 
+/// A window, fused with its children where all of them can be.
+fn windowed(
+    plan: &Plan,
+    index: usize,
+    window: &Window,
+    demands: &[Demand],
+    fuse: bool,
+) -> Result<Box<dyn Operator>, StartError> {
+    let children: Option<Vec<&InfluxQl>> = children(plan, index)
+        .iter()
+        .map(|child| match plan.nodes.get(child.slot).map(|node| &node.kind) {
+            Some(NodeKind::InfluxQl(influxql)) => Some(influxql),
+            _ => None,
+        })
+        .collect();
+    if let Some(children) = children
+        && fuse
+        && !children.is_empty()
+        && let Some(fused) = fused::fuse(window, &children)
+    {
+        return Ok(fused);
+    }
+    let wanted = match demands.get(index) {
+        Some(Demand::Fields(fields)) => {
+            let names = fields.iter().map(|name| Name::new(name)).collect::<Result<Vec<_>, _>>();
+            Some(names.map_err(StartError::new)?)
+        }
+        _ => None,
+    };
+    window::new(window, wanted)
+}

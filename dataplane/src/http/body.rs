@@ -13,13 +13,18 @@ pub struct Framer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Bytes of data that are left.
-    Data { left: u64, chunked: bool },
+    Data {
+        left: u64,
+        chunked: bool,
+    },
     /// A line with a chunk's size.
     Size,
     /// The line end behind a chunk.
     ChunkEnd,
     /// Lines behind the last chunk.
-    Trailer { bytes: usize },
+    Trailer {
+        bytes: usize,
+    },
     UntilClose,
     Done,
 }

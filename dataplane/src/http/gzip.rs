@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 /// Why a packed body is refused (texts: reference, http-api §5).
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,23 +19,39 @@ pub enum GzipError {
     TooLarge(usize),
 }
 
+/// Bytes of the shortest header of a member.
+const HEADER_BYTES: usize = 10;
+
+/// How each member begins: the format's mark, and the only method there is.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
 /// Unpacks a body of any number of members; more than `bytes_max` of content is refused without unpacking the rest.
 pub fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GzipError> {
     if packed.is_empty() {
         return Err(GzipError::Empty);
     }
-    if packed.len() >= 2 && !packed.starts_with(&[0x1f, 0x8b]) {
-        return Err(GzipError::Header);
-    }
     let mut content = Vec::with_capacity(packed.len().saturating_mul(4).min(bytes_max));
-    let limit = bytes_max as u64 + 1;
-    match MultiGzDecoder::new(packed).take(limit).read_to_end(&mut content) {
-        Ok(_) if content.len() > bytes_max => Err(GzipError::TooLarge(bytes_max)),
-        Ok(_) => Ok(content),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(GzipError::Truncated),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput && content.is_empty() => Err(GzipError::Header),
-        Err(_) => Err(GzipError::Data),
+    let mut rest = packed;
+    while !rest.is_empty() {
+        if rest.len() < HEADER_BYTES {
+            return Err(GzipError::Truncated);
+        }
+        if !rest.starts_with(&MAGIC) {
+            return Err(GzipError::Header);
+        }
+        let mut member = GzDecoder::new(rest);
+        // One byte more than may be: it tells a member that is too large from one that just fits.
+        let limit = (bytes_max - content.len()) as u64 + 1;
+        member.by_ref().take(limit).read_to_end(&mut content).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => GzipError::Truncated,
+            _ => GzipError::Data,
+        })?;
+        if content.len() > bytes_max {
+            return Err(GzipError::TooLarge(bytes_max));
+        }
+        rest = member.into_inner();
     }
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -57,8 +73,36 @@ mod tests {
         let packed = pack(b"m v=1\n");
         assert_eq!(gunzip(&[packed.clone(), packed.clone()].concat(), 100).unwrap(), b"m v=1\nm v=1\n");
         assert_eq!(gunzip(&packed[..packed.len() - 3], 100), Err(GzipError::Truncated));
-        assert_eq!(gunzip(b"m v=1", 100), Err(GzipError::Header));
+        assert_eq!(gunzip(b"m v=1 1600000000", 100), Err(GzipError::Header));
         assert_eq!(gunzip(b"", 100), Err(GzipError::Empty));
+        // A header has ten bytes; what is shorter is cut off, whatever it says.
+        assert_eq!(gunzip(b"m v=1", 100), Err(GzipError::Truncated));
+        for cut in 1..packed.len() {
+            assert_eq!(gunzip(&packed[..cut], 100), Err(GzipError::Truncated), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_member_is_a_member() {
+        let packed = pack(b"m v=1\n");
+        assert_eq!(gunzip(&[&packed[..], b"no member at all"].concat(), 100), Err(GzipError::Header));
+        assert_eq!(gunzip(&[&packed[..], b"short"].concat(), 100), Err(GzipError::Truncated));
+        let (mut sum, mut data) = (packed.clone(), packed);
+        let at = sum.len() - 8;
+        sum[at] ^= 1;
+        assert_eq!(gunzip(&sum, 100), Err(GzipError::Data));
+        // A block type that does not exist, before any content.
+        data[10] = 0b111;
+        assert_eq!(gunzip(&data, 100), Err(GzipError::Data));
+        assert_eq!(gunzip(&pack(b""), 100).unwrap(), b"");
+    }
+
+    #[test]
+    fn the_cap_counts_all_members() {
+        let packed = pack(&[b'x'; 60]);
+        let three = packed.repeat(3);
+        assert_eq!(gunzip(&three, 180).map(|content| content.len()), Ok(180));
+        assert_eq!(gunzip(&three, 179), Err(GzipError::TooLarge(179)));
     }
 
     #[test]

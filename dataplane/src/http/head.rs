@@ -76,18 +76,19 @@ impl Head {
     }
 }
 
+/// A head shorter than this is checked before its end has arrived.
+const EARLY_BYTES_MAX: usize = 2 << 10;
+
 /// Reads the head of a request off the front of `buffer`. Empty lines before it are skipped.
 pub fn parse(buffer: &[u8]) -> Result<Parsed<Head>, HeadError> {
     let skipped = buffer.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(buffer.len());
     let text = &buffer[skipped..];
-    if memmem::find(text, b"\r\n\r\n").is_none() && memmem::find(text, b"\n\n").is_none() {
-        if buffer.len() > HEAD_BYTES_MAX {
-            return Err(HeadError::TooLarge);
-        }
-        // Garbage is refused as soon as it cannot become a request line any more.
-        if text.len() > 16 && !text.iter().take(64).all(|byte| (b' '..=b'~').contains(byte) || matches!(byte, b'\r' | b'\n')) {
-            return Err(HeadError::Malformed("malformed HTTP request".into()));
-        }
+    let ended = memmem::find(text, b"\n\r\n").is_some() || memmem::find(text, b"\n\n").is_some();
+    if !ended && buffer.len() > HEAD_BYTES_MAX {
+        return Err(HeadError::TooLarge);
+    }
+    // Garbage need not be waited for, but a long head is not read again with every piece of it.
+    if !ended && text.len() > EARLY_BYTES_MAX {
         return Ok(Parsed::Partial);
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -118,37 +119,61 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed<Head>, HeadError> {
     if !well_escaped(head.path()) {
         return Err(HeadError::Malformed("invalid URL escape".into()));
     }
-    let (mut host, mut lengths) = (false, Lengths::default());
+    let (mut hosts, mut encoding, mut lengths) = (0, None, Lengths::default());
+    let mut connection = Connection::default();
     for header in request.headers.iter() {
-        let value = String::from_utf8_lossy(header.value);
-        let value = value.trim();
+        let text = String::from_utf8_lossy(header.value);
+        let value = text.trim_matches([' ', '\t']);
         match header.name {
-            name if name.eq_ignore_ascii_case("host") => host = true,
+            name if name.eq_ignore_ascii_case("host") => hosts += 1,
             name if name.eq_ignore_ascii_case("content-length") => lengths.length(value)?,
             name if name.eq_ignore_ascii_case("transfer-encoding") => lengths.transfer(value)?,
-            name if name.eq_ignore_ascii_case("content-encoding") => head.gzip = value == "gzip",
-            name if name.eq_ignore_ascii_case("expect") => {
-                head.expects_continue = value.eq_ignore_ascii_case("100-continue");
-                head.expects_unknown = !head.expects_continue;
+            name if name.eq_ignore_ascii_case("content-encoding") => {
+                head.gzip = *encoding.get_or_insert(value == "gzip")
             }
-            name if name.eq_ignore_ascii_case("connection") => head.keep_alive = keep_alive(value, version),
+            name if name.eq_ignore_ascii_case("expect") => match value.eq_ignore_ascii_case("100-continue") {
+                true => head.expects_continue = true,
+                false => head.expects_unknown |= !value.is_empty(),
+            },
+            name if name.eq_ignore_ascii_case("connection") => connection.header(value),
             name if name.eq_ignore_ascii_case("origin") => head.origin = Some(value.to_owned()),
             name if name.eq_ignore_ascii_case("accept-encoding") => head.accepts_gzip |= value.contains("gzip"),
             name if name.eq_ignore_ascii_case("authorization") => head.authorization = Some(value.to_owned()),
             _ => {}
         }
     }
-    if version == 1 && !host {
-        return Err(HeadError::NoHost);
+    match hosts {
+        0 if version == 1 => return Err(HeadError::NoHost),
+        0 | 1 => {}
+        _ => return Err(HeadError::Malformed("too many Host headers".into())),
     }
     head.body = lengths.body(Body::Length(0));
+    if version == 0 && head.body == Body::Chunked {
+        return Err(HeadError::Length("unsupported transfer encoding"));
+    }
+    head.keep_alive = connection.keeps_alive(version);
+    head.expects_continue &= version == 1 && head.body != Body::Length(0);
     Ok(Parsed::Complete(head))
 }
 
-/// What `Connection` says, for HTTP/1.`version`.
-pub(super) fn keep_alive(value: &str, version: u8) -> bool {
-    let says = |word: &str| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word));
-    if version == 1 { !says("close") } else { says("keep-alive") }
+/// What the `Connection` headers of a message say.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Connection {
+    pub fn header(&mut self, value: &str) {
+        let says = |word: &str| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word));
+        self.close |= says("close");
+        self.keep_alive |= says("keep-alive");
+    }
+
+    /// Whether the connection outlives the message, for HTTP/1.`version`.
+    pub fn keeps_alive(&self, version: u8) -> bool {
+        !self.close && (version == 1 || self.keep_alive)
+    }
 }
 
 /// Content-Length and Transfer-Encoding of a message. Both, or two lengths that differ, are refused: such requests are
@@ -174,7 +199,7 @@ impl Lengths {
         if !value.eq_ignore_ascii_case("chunked") {
             return Err(HeadError::Length("unsupported transfer encoding"));
         }
-        if self.length.is_some() {
+        if self.chunked || self.length.is_some() {
             return Err(HeadError::Length("conflicting lengths of the body"));
         }
         self.chunked = true;
@@ -211,12 +236,11 @@ mod tests {
 
     #[test]
     fn a_write_of_a_client_is_understood() {
-        let head = complete(
-            "\r\nPOST /write?db=a&rp=b HTTP/1.1\r\nHost: x\r\nUser-Agent: t\r\nContent-Length: 12\r\nContent-Encoding: gzip\r\n\r\nbody",
-        );
+        let text = "\r\nPOST /write?db=a&rp=b HTTP/1.1\r\nHost: x\r\nUser-Agent: t\r\nContent-Length: 12\r\nContent-Encoding: gzip\r\n\r\nbody";
+        let head = complete(text);
         assert_eq!((head.method.as_str(), head.path(), head.query()), ("POST", "/write", "db=a&rp=b"));
         assert_eq!((head.body, head.gzip, head.keep_alive), (Body::Length(12), true, true));
-        assert_eq!(head.bytes, 2 + 117);
+        assert_eq!(text.get(head.bytes..), Some("body"));
     }
 
     #[test]
@@ -241,9 +265,75 @@ mod tests {
 
     #[test]
     fn every_cut_of_a_head_asks_for_more() {
-        let text = "POST /write?db=a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
-        for cut in 0..text.len() {
-            assert_eq!(parse(&text.as_bytes()[..cut]), Ok(Parsed::Partial), "{cut}");
+        let heads = [
+            "POST /write?db=a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            "POST /write?db=a HTTP/1.1\nHost: x\nContent-Length: 0\n\n",
+            "POST /write?db=a HTTP/1.1\r\nHost: x\nContent-Length: 0\n\r\n",
+            "POST /write?db=a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\n",
+            "POST /write?db=a HTTP/1.1\r\nHost:\tx\r\nUser-Agent: a\tb\r\n\r\n",
+            "POST /write?db=caf\u{e9} HTTP/1.1\r\nHost: x\r\nUser-Agent: \u{e9}\r\n\r\n",
+        ];
+        for text in heads {
+            for cut in 0..text.len() {
+                assert_eq!(parse(&text.as_bytes()[..cut]), Ok(Parsed::Partial), "{text:?} {cut}");
+            }
+            assert_eq!(complete(text).bytes, text.len(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn garbage_is_refused_before_its_end() {
+        for garbage in
+            [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello"[..], b"GET / HTTP/9.9\r\n", b"GET / nonsense\r\n"]
+        {
+            assert_eq!(parse(garbage).unwrap_err().status(), 400, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn what_differs_between_two_readers_of_a_request_is_refused() {
+        let refused =
+            |headers: &str| parse(format!("POST / HTTP/1.1\r\n{headers}\r\n").as_bytes()).unwrap_err().status();
+        assert_eq!(refused("Host: x\r\nHost: y\r\n"), 400);
+        assert_eq!(refused("Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400);
+        assert_eq!(refused("Host: x\r\nContent-Length: 1\u{a0}\r\n"), 400);
+        assert_eq!(refused("Host: x\r\nContent-Length: 99999999999999999999\r\n"), 400);
+        assert_eq!(refused("Host: x\r\nContent-Length: 1, 1\r\n"), 400);
+        let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(parse(old.as_bytes()).unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn headers_that_come_twice_count_together() {
+        let head = complete("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nConnection: x\r\n\r\n");
+        assert!(!head.keep_alive);
+        let head = complete("GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: x\r\n\r\n");
+        assert!(head.keep_alive);
+        assert!(!complete("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").keep_alive);
+    }
+
+    #[test]
+    fn an_expectation_is_met_where_a_body_follows() {
+        let expects = |text: &str| {
+            let head = complete(text);
+            (head.expects_continue, head.expects_unknown)
+        };
+        assert_eq!(
+            expects("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n"),
+            (true, false)
+        );
+        assert_eq!(
+            expects("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"),
+            (false, false)
+        );
+        assert_eq!(expects("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"), (false, false));
+        assert_eq!(expects("POST / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n"), (false, true));
+    }
+
+    #[test]
+    fn gzip_is_spelled_exactly() {
+        let gzip =
+            |value: &str| complete(&format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: {value}\r\n\r\n")).gzip;
+        assert_eq!(["gzip", "GZIP", "x-gzip", "gzip, br", "identity"].map(gzip), [true, false, false, false, false]);
     }
 }

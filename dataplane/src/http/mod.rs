@@ -9,6 +9,9 @@ mod head;
 mod query;
 mod response;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::{Framer, FramingError, Piece};
 pub use gzip::{GzipError, gunzip};
 pub use head::{Body, Head, HeadError, Parsed, parse};

@@ -2,7 +2,7 @@
 
 use super::{
     Body, FramingError, HEAD_BYTES_MAX, HEADERS_MAX, Parsed,
-    head::{Lengths, keep_alive},
+    head::{Connection, Lengths},
 };
 
 /// An answer of the data plane itself: to writes, and where the control plane cannot be asked.
@@ -64,12 +64,13 @@ impl Answer<'_> {
 
 /// A fresh time-based id.
 fn request_id(now: i64) -> uuid::Uuid {
-    static CLOCK: std::sync::LazyLock<(uuid::timestamp::context::ContextV1, [u8; 6])> = std::sync::LazyLock::new(|| {
-        let random = *uuid::Uuid::new_v4().as_bytes();
-        // The multicast bit marks a node id that is no hardware address.
-        let node = [random[0] | 1, random[1], random[2], random[3], random[4], random[5]];
-        (uuid::timestamp::context::ContextV1::new(u16::from_be_bytes([random[14], random[15]])), node)
-    });
+    static CLOCK: std::sync::LazyLock<(uuid::timestamp::context::ContextV1, [u8; 6])> =
+        std::sync::LazyLock::new(|| {
+            let random = *uuid::Uuid::new_v4().as_bytes();
+            // The multicast bit marks a node id that is no hardware address.
+            let node = [random[0] | 1, random[1], random[2], random[3], random[4], random[5]];
+            (uuid::timestamp::context::ContextV1::new(u16::from_be_bytes([random[14], random[15]])), node)
+        });
     let (seconds, nanoseconds) = (now.div_euclid(1_000_000_000), now.rem_euclid(1_000_000_000));
     let stamp = uuid::Timestamp::from_unix(&CLOCK.0, seconds.cast_unsigned(), nanoseconds as u32);
     uuid::Uuid::new_v1(stamp, &CLOCK.1)
@@ -78,8 +79,7 @@ fn request_id(now: i64) -> uuid::Uuid {
 /// RFC 1123, GMT.
 fn date(now: i64, out: &mut String) {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let days = now.div_euclid(86_400_000_000_000);
     let mut text = String::with_capacity(32);
     crate::json::rfc3339(now - now.rem_euclid(1_000_000_000), &mut text);
@@ -136,22 +136,23 @@ pub fn parse_response(buffer: &[u8], head_request: bool) -> Result<Parsed<Respon
     let status = response.code.unwrap_or_default();
     let version = response.version.unwrap_or(1);
     let mut lengths = Lengths::default();
-    let mut keeps = version == 1;
+    let mut connection = Connection::default();
     for header in response.headers.iter() {
         let value = String::from_utf8_lossy(header.value);
-        let value = value.trim();
+        let value = value.trim_matches([' ', '\t']);
         match header.name {
             name if name.eq_ignore_ascii_case("content-length") => lengths.length(value).map_err(|_| FramingError)?,
             name if name.eq_ignore_ascii_case("transfer-encoding") => {
                 lengths.transfer(value).map_err(|_| FramingError)?;
             }
-            name if name.eq_ignore_ascii_case("connection") => keeps = keep_alive(value, version),
+            name if name.eq_ignore_ascii_case("connection") => connection.header(value),
             _ => {}
         }
     }
     let bodiless = head_request || status < 200 || matches!(status, 204 | 304);
     let body = if bodiless { Body::Length(0) } else { lengths.body(Body::UntilClose) };
-    Ok(Parsed::Complete(ResponseHead { status, body, keep_alive: keeps && body != Body::UntilClose, bytes }))
+    let keep_alive = connection.keeps_alive(version) && body != Body::UntilClose;
+    Ok(Parsed::Complete(ResponseHead { status, body, keep_alive, bytes }))
 }
 
 #[cfg(test)]
@@ -189,5 +190,38 @@ mod tests {
         assert_eq!(head("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), (200, Body::Length(3), true));
         assert_eq!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), (200, Body::Chunked, true));
         assert_eq!(head("HTTP/1.1 200 OK\r\n\r\n"), (200, Body::UntilClose, false));
+        assert_eq!(head("HTTP/1.1 100 Continue\r\n\r\n"), (100, Body::Length(0), true));
+        assert_eq!(head("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), (304, Body::Length(0), true));
+        assert_eq!(head("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n"), (200, Body::Length(3), false));
+        let closes = "HTTP/1.1 200 OK\r\nConnection: close\r\nConnection: x\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(head(closes), (200, Body::Length(3), false));
+        let to_head = parse_response(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true);
+        assert!(matches!(to_head, Ok(Parsed::Complete(ResponseHead { body: Body::Length(0), keep_alive: true, .. }))));
+        assert_eq!(parse_response(b"nonsense\r\n\r\n", false), Err(FramingError));
+        assert_eq!(parse_response(b"HTTP/1.1 200 OK\r\nContent-", false), Ok(Parsed::Partial));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_names_no_length() {
+        let mut out = Vec::new();
+        let answer = Answer {
+            status: 204,
+            body: b"",
+            version: "1.5.1",
+            origin: Some("http://a.example"),
+            retry_after: false,
+            close: true,
+            plain: false,
+        };
+        answer.write(0, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.contains("\r\nContent-Length:") && !text.contains("\r\nTransfer-Encoding:"), "{text}");
+        assert!(text.contains("\r\nX-Kapacitor-Version: 1.5.1\r\n") && text.contains("\r\nConnection: close\r\n"));
+        assert!(text.contains("\r\nAccess-Control-Allow-Origin: http://a.example\r\n"));
+        assert!(text.contains("\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n") && text.ends_with("\r\n\r\n"));
+        // What was written can be read back.
+        let read = parse_response(text.as_bytes(), false);
+        let expected = ResponseHead { status: 204, body: Body::Length(0), keep_alive: false, bytes: text.len() };
+        assert_eq!(read, Ok(Parsed::Complete(expected)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-/// The reason for refusing one line.
+/// The reason for refusing one line. Digits are quoted up to [`DIGITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     MissingMeasurement,
@@ -49,7 +49,10 @@ impl fmt::Display for Reason {
             Reason::InvalidBoolean => "invalid boolean",
             Reason::UnbalancedQuotes => "unbalanced quotes",
             Reason::IntegerOutOfRange(digits) => {
-                return write!(f, "unable to parse integer {digits}: strconv.ParseInt: parsing {digits:?}: value out of range");
+                return write!(
+                    f,
+                    "unable to parse integer {digits}: strconv.ParseInt: parsing {digits:?}: value out of range"
+                );
             }
             Reason::BadTimestamp => "bad timestamp",
             Reason::TimestampSyntax(text) => return write!(f, "strconv.ParseInt: parsing {text:?}: invalid syntax"),
@@ -74,18 +77,28 @@ pub struct BodyErrors {
 /// Refused lines that an answer lists.
 const LISTED_MAX: usize = 100;
 
-/// Bytes of a refused line that an answer shows.
-const SHOWN_BYTES_MAX: usize = 4_096;
+/// Bytes of refused lines that an answer lists: room for one with the longest key and its fields. A line that goes
+/// beyond is cut and is the last one.
+pub const TEXT_BYTES_MAX: usize = 128 << 10;
+
+/// Digits of a number out of range that its reason quotes.
+const DIGITS_MAX: usize = 1_024;
+
+/// The text of a number as a reason quotes it.
+pub(super) fn shown(number: &str) -> String {
+    number.chars().take(DIGITS_MAX).collect()
+}
 
 impl BodyErrors {
     pub fn push(&mut self, line: &[u8], reason: &Reason) {
         self.lines += 1;
-        if self.listed == LISTED_MAX {
+        let room = TEXT_BYTES_MAX.saturating_sub(self.text.len());
+        if self.listed == LISTED_MAX || room == 0 {
             return;
         }
         self.listed += 1;
         self.text.extend_from_slice(b"unable to parse '");
-        self.text.extend_from_slice(line.get(..SHOWN_BYTES_MAX).unwrap_or(line));
+        self.text.extend_from_slice(line.get(..room).unwrap_or(line));
         let mut rest = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(rest, "': {reason}");

@@ -153,7 +153,11 @@ impl<'a> RawField<'a> {
 
     /// Whether the name is `name`, without converting it when it has no escapes.
     pub fn is_named(&self, name: &str) -> bool {
-        self.key == name.as_bytes() || (memchr(b'\\', self.key).is_some() || !self.key.is_ascii()) && self.name() == name
+        let escaped = || memchr(b'\\', self.key).is_some();
+        match self.key == name.as_bytes() {
+            true => !escaped() || self.name() == name,
+            false => (escaped() || !self.key.is_ascii()) && self.name() == name,
+        }
     }
 }
 

@@ -38,7 +38,8 @@ impl<'a> SeriesKey<'a> {
         }
         let mut at = find(key, 1, b",").unwrap_or(key.len());
         let measurement = unescaped(&key[..at]);
-        let mut tags = Vec::new();
+        // Names are told apart by the bytes sent: two that are no UTF-8 may look alike.
+        let (mut tags, mut names) = (Vec::new(), Vec::new());
         while at < key.len() {
             let start = at + 1;
             if key.get(start).is_none_or(|byte| matches!(byte, b',' | b'=')) {
@@ -53,13 +54,15 @@ impl<'a> SeriesKey<'a> {
             if key.get(at) == Some(&b'=') {
                 return Err(Reason::InvalidTagFormat);
             }
+            names.push(&key[start..equals]);
             tags.push((unescaped(&key[start..equals]), unescaped(&key[value..at])));
         }
         if !complete {
             return Err(Reason::MissingFields);
         }
         tags.sort_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
-        if tags.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(Reason::DuplicateTags);
         }
         if key.len() > KEY_BYTES_MAX {

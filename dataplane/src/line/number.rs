@@ -2,7 +2,10 @@
 //!
 //! The syntax is checked here; conversion to a double is the standard library's, which is exact.
 
-use super::{error::Reason, fields::RawValue};
+use super::{
+    error::{self, Reason},
+    fields::RawValue,
+};
 
 /// Longest decimal without exponent that cannot overflow a double.
 const SURELY_FINITE: usize = 300;
@@ -14,7 +17,7 @@ pub fn parse(token: &[u8]) -> Result<RawValue<'_>, Reason> {
         return integer(token, digits);
     }
     let (mut points, mut figures, mut exponent) = (0, 0, false);
-    let mut before = 0;
+    let mut before = token.first().copied().filter(|byte| *byte == b'-').unwrap_or_default();
     for &byte in digits {
         match byte {
             b'0'..=b'9' => figures += 1,
@@ -26,7 +29,7 @@ pub fn parse(token: &[u8]) -> Result<RawValue<'_>, Reason> {
         before = byte;
     }
     if figures == 0 {
-        return Err(Reason::InvalidNumber);
+        return Err(if exponent { Reason::InvalidFloat } else { Reason::InvalidNumber });
     }
     if (exponent || token.len() > SURELY_FINITE) && float(token).is_none() {
         return Err(Reason::InvalidFloat);
@@ -41,7 +44,7 @@ fn integer<'a>(token: &'a [u8], digits: &[u8]) -> Result<RawValue<'a>, Reason> {
     let text = token.get(..token.len() - 1).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
     match text.parse() {
         Ok(integer) => Ok(RawValue::Int(integer)),
-        Err(_) => Err(Reason::IntegerOutOfRange(text.to_owned())),
+        Err(_) => Err(Reason::IntegerOutOfRange(error::shown(text))),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Timestamps and precisions (reference: http-api §5, §6).
 
-use super::{error::Reason, fields::skip_blanks};
+use super::{
+    error::{self, Reason},
+    fields::skip_blanks,
+};
 
 /// Largest time either side of 1970, in nanoseconds.
 const TIME_MAX: i64 = 9_223_372_036_854_775_806;
@@ -30,7 +33,7 @@ impl Precision {
 
     /// A time of arrival, cut to the precision.
     pub fn truncate(self, time: i64) -> i64 {
-        time - time.rem_euclid(self.unit)
+        time.saturating_sub(time.rem_euclid(self.unit))
     }
 }
 
@@ -49,8 +52,8 @@ pub fn time(line: &[u8], fields_end: usize, precision: Precision, default: i64) 
     let text = std::str::from_utf8(token).unwrap_or_default();
     let stamp: i64 = match text.parse() {
         Ok(stamp) => stamp,
-        Err(_) if digits.is_empty() => return Err(Reason::TimestampSyntax(text.to_owned())),
-        Err(_) => return Err(Reason::TimestampOutOfRange(text.to_owned())),
+        Err(_) if digits.is_empty() => return Err(Reason::TimestampSyntax(error::shown(text))),
+        Err(_) => return Err(Reason::TimestampOutOfRange(error::shown(text))),
     };
     let time = stamp.checked_mul(precision.unit).filter(|time| (-TIME_MAX..=TIME_MAX).contains(time));
     let time = time.ok_or(Reason::TimeOutsideRange)?;

@@ -8,17 +8,22 @@ pub mod default;
 pub mod delete;
 pub mod eval;
 pub mod from;
+pub mod fused;
 pub mod group_by;
 mod grouping;
 pub mod http_out;
 pub mod http_post;
+pub mod influxql;
 pub mod log;
 mod outlet;
 mod rewrite;
 pub mod sample;
 pub mod shift;
 pub mod stream;
+#[cfg(test)]
+pub mod testing;
 pub mod r#where;
+pub mod window;
 
 use serde::{Serialize, de::DeserializeOwned};
 

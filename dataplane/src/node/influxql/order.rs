@@ -1,0 +1,72 @@
+//! Functions over the ordered values: median, mode, percentile, and stddev, which goes over the values twice.
+
+use std::cmp::Ordering;
+
+use super::{Sample, Type, accumulate::compare};
+use crate::value::Value;
+
+/// Sorted by value; equal values (and NaNs) in order of arrival.
+pub fn sorted(samples: &[Sample]) -> Vec<&Sample> {
+    let mut sorted: Vec<&Sample> = samples.iter().collect();
+    sorted.sort_by(|one, other| compare(&one.value, &other.value).unwrap_or(Ordering::Equal));
+    sorted
+}
+
+pub fn median(samples: &[Sample], kind: Type) -> Option<Value> {
+    let sorted = sorted(samples);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        return Some(Value::Float(sorted.get(middle)?.float()));
+    }
+    let (low, high) = (sorted.get(middle.checked_sub(1)?)?, sorted.get(middle)?);
+    Some(Value::Float(match kind {
+        Type::Int => low.int() as f64 + high.int().wrapping_sub(low.int()) as f64 / 2.0,
+        _ => low.float() + (high.float() - low.float()) / 2.0,
+    }))
+}
+
+/// The most frequent value by the original's walk over runs of equal values (reference: nodes-stream §10.5): a run's first
+/// value is not compared, and of runs of one length a later run counts unless it began behind the best's last point.
+pub fn mode(samples: &[Sample]) -> Option<Value> {
+    let sorted = sorted(samples);
+    let first = sorted.first()?;
+    let (mut best, mut best_count, mut best_time) = (*first, 0, first.time);
+    let (mut run, mut count, mut run_time) = (*first, 0, first.time);
+    for sample in &sorted {
+        if compare(&sample.value, &run.value) != Some(Ordering::Equal) {
+            (run, count, run_time) = (sample, 1, sample.time);
+            continue;
+        }
+        count += 1;
+        if best_count > count || best_count == count && run_time > best_time {
+            continue;
+        }
+        (best, best_count, best_time) = (sample, count, sample.time);
+    }
+    Some(best.value.clone())
+}
+
+/// The point at a percentile by nearest rank; `None` outside of the ranks.
+pub fn percentile(samples: &[Sample], percent: f64) -> Option<&Sample> {
+    let rank = (samples.len() as f64 * percent / 100.0 + 0.5).floor() - 1.0;
+    if !(0.0..samples.len() as f64).contains(&rank) {
+        return None;
+    }
+    sorted(samples).get(rank as usize).copied()
+}
+
+/// Sample standard deviation by a running mean; 0 of one value.
+pub fn stddev(samples: &[Sample]) -> Option<Value> {
+    if samples.is_empty() {
+        return None;
+    }
+    let mut mean = 0.0;
+    for (index, sample) in samples.iter().enumerate() {
+        mean += (sample.float() - mean) / (index + 1) as f64;
+    }
+    if samples.len() == 1 {
+        return Some(Value::Float(0.0));
+    }
+    let squares: f64 = samples.iter().map(|sample| (sample.float() - mean).powi(2)).sum();
+    Some(Value::Float((squares / (samples.len() - 1) as f64).sqrt()))
+}
