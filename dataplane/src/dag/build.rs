@@ -10,8 +10,10 @@ use crate::{
     group::Groups,
     name::Name,
     node::{
-        Child, Context, Operator, Outputs, Slot, StartError, default, delete, eval, from, fused, group_by, http_out,
-        http_post, influxql, log, sample, shift, stream, r#where, window,
+        Child, Context, Operator, Outputs, Slot, StartError, change_detect, combine, default, delete, derivative, eval,
+        flatten, from, fused, group_by, http_out, http_post, influxql, log, sample, shift,
+        state::{Measure, StateTracker},
+        stream, r#where, window,
     },
 };
 
@@ -83,6 +85,16 @@ fn operator(plan: &Plan, index: usize, demands: &[Demand], fuse: bool) -> Result
         NodeKind::Delete { fields, tags } => Box::new(delete::Delete::new(fields, tags)?),
         NodeKind::Sample(plan) => Box::new(sample::Sample::new(plan)?),
         NodeKind::Shift { shift } => Box::new(shift::Shift::new(*shift)?),
+        NodeKind::Derivative { field, r#as, unit, non_negative } => {
+            Box::new(derivative::Derivative::new(field, r#as, *unit, *non_negative)?)
+        }
+        NodeKind::ChangeDetect { fields } => Box::new(change_detect::ChangeDetect::new(fields)?),
+        NodeKind::StateDuration { predicate, r#as, unit } => {
+            Box::new(StateTracker::new(predicate, Measure::Duration(*unit), r#as)?)
+        }
+        NodeKind::StateCount { predicate, r#as } => Box::new(StateTracker::new(predicate, Measure::Count, r#as)?),
+        NodeKind::Flatten(plan) => Box::new(flatten::Flatten::new(plan)?),
+        NodeKind::Combine(plan) => Box::new(combine::Combine::new(plan)?),
         NodeKind::Log { level, prefix } => Box::new(log::Log::new(*level, prefix)),
         NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint)),
         NodeKind::HttpPost(plan) => Box::new(http_post::HttpPost::new(plan)?),

@@ -4,9 +4,13 @@
 //! first: a point passes through a whole graph without being queued or copied, and each edge is in order. What an
 //! operator makes anew it keeps in scratch buffers of its own, so that the warm path allocates nothing.
 
+pub mod change_detect;
+pub mod combine;
 pub mod default;
 pub mod delete;
+pub mod derivative;
 pub mod eval;
+pub mod flatten;
 pub mod from;
 pub mod fused;
 pub mod group_by;
@@ -19,6 +23,7 @@ mod outlet;
 mod rewrite;
 pub mod sample;
 pub mod shift;
+pub mod state;
 pub mod stream;
 #[cfg(test)]
 pub mod testing;

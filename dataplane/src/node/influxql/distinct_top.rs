@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use super::{Sample, accumulate::compare};
 use crate::{
     name::Name,
-    point::{Row, Rows},
+    point::Rows,
     value::Value,
 };
 
@@ -63,10 +63,4 @@ pub fn best<'a>(samples: &'a [Sample], rows: Rows<'_>, count: usize, names: &[Na
     }
     found.truncate(count);
     found
-}
-
-/// Rows by time, those of one time in the order given.
-pub fn by_time(mut rows: Vec<Row>) -> Vec<Row> {
-    rows.sort_by_key(|row| row.as_ref().time());
-    rows
 }

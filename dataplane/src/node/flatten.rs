@@ -1,0 +1,163 @@
+//! `flatten`: the points of one time as one point (reference: nodes-stream §13).
+
+use std::rc::Rc;
+
+use proto::plan;
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
+use crate::{
+    gotime::round,
+    group::{Group, GroupStates, Groups},
+    name::Name,
+    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber},
+    tags::TagSet,
+    value::{Field, set_field},
+};
+
+pub struct Flatten {
+    shape: Shape,
+    pending: GroupStates<Pending>,
+    rows: Vec<Row>,
+}
+
+struct Shape {
+    on: Vec<Name>,
+    delimiter: String,
+    tolerance: i64,
+    drop_original: bool,
+    empty: Name,
+}
+
+/// The point that is being put together.
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    /// Of the group's first point.
+    name: Name,
+    time: i64,
+    fields: Vec<Field>,
+}
+
+impl Flatten {
+    pub fn new(plan: &plan::Flatten) -> Result<Flatten, StartError> {
+        let name = |text: &str| Name::new(text).map_err(StartError::new);
+        let shape = Shape {
+            on: plan.on.iter().map(|tag| name(tag)).collect::<Result<_, _>>()?,
+            delimiter: plan.delimiter.clone(),
+            tolerance: plan.tolerance,
+            drop_original: plan.drop_original_field_name,
+            empty: name("")?,
+        };
+        Ok(Flatten { shape, pending: GroupStates::default(), rows: Vec::new() })
+    }
+}
+
+impl Shape {
+    /// Adds a point's fields under their new names. A point without one of the tags is left out whole.
+    fn add(&self, fields: &[Field], tags: &TagSet, into: &mut Vec<Field>, out: &mut Outlet<'_>) {
+        let mut prefix = String::new();
+        for (index, tag) in self.on.iter().enumerate() {
+            let Some(value) = tags.get(*tag) else {
+                out.error("point missing tag for flatten operation", &format_args!("tag {tag} is missing from point"));
+                return;
+            };
+            if index > 0 {
+                prefix.push_str(&self.delimiter);
+            }
+            prefix.push_str(value);
+        }
+        for field in fields {
+            let name = match (self.on.is_empty(), self.drop_original) {
+                (true, _) => Ok(field.name),
+                (false, true) => Name::new(&prefix),
+                (false, false) => Name::new(&format!("{prefix}{}{}", self.delimiter, field.name)),
+            };
+            match name {
+                Ok(name) => set_field(into, name, field.value.clone()),
+                Err(error) => out.error("point missing tag for flatten operation", &error),
+            }
+        }
+    }
+
+    fn emit(&self, pending: &Pending, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        if pending.fields.is_empty() {
+            return Ok(());
+        }
+        out.point(&Point {
+            name: pending.name,
+            database: self.empty,
+            retention_policy: self.empty,
+            group,
+            tags: &group.tags,
+            fields: &pending.fields,
+            time: pending.time,
+            series: SeriesNumber::NONE,
+        })
+    }
+}
+
+impl Operator for Flatten {
+    fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let time = round(point.time, self.shape.tolerance);
+        let new = || Pending { name: point.name, time, fields: Vec::new() };
+        let pending = self.pending.get_or_insert_with(point.group, new);
+        if pending.time != time {
+            self.shape.emit(pending, point.group, out)?;
+            pending.fields.clear();
+            pending.time = time;
+        }
+        self.shape.add(point.fields, point.tags, &mut pending.fields, out);
+        Ok(())
+    }
+
+    fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        self.rows.clear();
+        let tags = &batch.group.tags;
+        let mut fields: Vec<Field> = Vec::new();
+        let mut time = batch.rows.get(0).map_or(0, |row| round(row.time(), self.shape.tolerance));
+        for row in batch.rows.iter() {
+            let at = round(row.time(), self.shape.tolerance);
+            if at != time {
+                if !fields.is_empty() {
+                    self.rows.push(Row::new(time, tags.clone(), &fields));
+                }
+                fields.clear();
+                time = at;
+            }
+            self.shape.add(&row.fields(), row.tags(), &mut fields, out);
+        }
+        if !batch.rows.is_empty() {
+            self.rows.push(Row::new(time, tags.clone(), &fields));
+        }
+        out.batch(&Batch { rows: Rows::new(&self.rows), ..*batch })
+    }
+
+    /// Time has passed what is pending: it is complete.
+    fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        if let Some(pending) = self.pending.get_mut(barrier.group)
+            && pending.time < barrier.time
+        {
+            self.shape.emit(pending, barrier.group, out)?;
+            pending.fields.clear();
+        }
+        out.barrier(barrier)
+    }
+
+    fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        self.pending.remove(group);
+        out.delete_group(group)
+    }
+
+    fn cardinality(&self) -> u64 {
+        self.pending.len() as u64
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        to_state(&self.pending)
+    }
+
+    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+        self.pending = from_state(state)?;
+        Ok(())
+    }
+}
