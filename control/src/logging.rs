@@ -63,7 +63,8 @@ impl<S: Subscriber> Layer<S> for Logfmt {
             _ => (0, "debug"),
         };
         // What libraries say of themselves is of no use to an operator below an error.
-        let ours = ["control", "dataplane", "farad", "task"].iter().any(|name| event.metadata().target().starts_with(name));
+        let ours =
+            ["control", "dataplane", "farad", "task"].iter().any(|name| event.metadata().target().starts_with(name));
         if number < LEVEL.load(Ordering::Relaxed) || number < 2 && !ours {
             return;
         }

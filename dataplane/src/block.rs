@@ -89,11 +89,9 @@ impl Block {
         self.rows.push(head);
         match self.runs.last_mut() {
             Some(run) if Arc::ptr_eq(&run.columns, columns) => run.rows.end = index + 1,
-            _ => self.runs.push(Run {
-                columns: columns.clone(),
-                rows: index..index + 1,
-                cells: self.bits.len() as u32,
-            }),
+            _ => {
+                self.runs.push(Run { columns: columns.clone(), rows: index..index + 1, cells: self.bits.len() as u32 })
+            }
         }
     }
 
@@ -123,7 +121,10 @@ impl Block {
 
     /// Bytes held, for the staging budget.
     pub fn bytes(&self) -> usize {
-        self.rows.len() * size_of::<RowHead>() + self.bits.len() * 9 + self.arena.len() + self.runs.len() * size_of::<Run>()
+        self.rows.len() * size_of::<RowHead>()
+            + self.bits.len() * 9
+            + self.arena.len()
+            + self.runs.len() * size_of::<Run>()
     }
 
     /// Replaces numbers of series: for bodies whose new series got their final number at commit.

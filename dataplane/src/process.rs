@@ -115,7 +115,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         }),
         draining,
     );
-    let relay = relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
+    let relay =
+        relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
     tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
     tokio::task::spawn_local(relay::run(relays_received, relay));
     let accepting = tokio::task::spawn_local({

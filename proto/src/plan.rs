@@ -135,8 +135,17 @@ pub enum Keep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Window {
     /// `every` 0 emits at every point.
-    Time { period: i64, every: i64, align: bool, fill_period: bool },
-    Count { period: i64, every: i64, fill_period: bool },
+    Time {
+        period: i64,
+        every: i64,
+        align: bool,
+        fill_period: bool,
+    },
+    Count {
+        period: i64,
+        every: i64,
+        fill_period: bool,
+    },
 }
 
 /// reference: nodes-stream §10.
@@ -164,12 +173,27 @@ pub enum InfluxQlFunction {
     /// Bits of the float percentile.
     Percentile(Percent),
     Distinct,
-    Top { count: i64, fields_and_tags: Vec<String> },
-    Bottom { count: i64, fields_and_tags: Vec<String> },
-    HoltWinters { forecasts: i64, season: i64, interval: i64, with_fit: bool },
-    Elapsed { unit: i64 },
+    Top {
+        count: i64,
+        fields_and_tags: Vec<String>,
+    },
+    Bottom {
+        count: i64,
+        fields_and_tags: Vec<String>,
+    },
+    HoltWinters {
+        forecasts: i64,
+        season: i64,
+        interval: i64,
+        with_fit: bool,
+    },
+    Elapsed {
+        unit: i64,
+    },
     Difference,
-    MovingAverage { window: i64 },
+    MovingAverage {
+        window: i64,
+    },
     CumulativeSum,
 }
 

@@ -27,7 +27,8 @@ const REPEAT_MAX: u32 = 1_000;
 
 /// The same pattern in the dialect of the `regex` crate.
 pub fn translate(pattern: &str) -> Result<String, DialectError> {
-    let mut translator = Translator { rest: pattern, out: String::with_capacity(pattern.len() + 8), last: Last::Nothing };
+    let mut translator =
+        Translator { rest: pattern, out: String::with_capacity(pattern.len() + 8), last: Last::Nothing };
     while let Some(c) = translator.rest.chars().next() {
         translator.step(c)?;
     }
@@ -282,7 +283,13 @@ fn octal(rest: &str, from: usize) -> (String, usize) {
 
 /// A character that stands for itself; also inside a class.
 fn push_literal(c: char, out: &mut String) {
-    if c.is_ascii_punctuation() && c != '_' && c != '<' && c != '>' && c != '/' && !matches!(c, '"' | '\'' | '!' | '%' | ',' | ':' | ';' | '=' | '@' | '`') {
+    if c.is_ascii_punctuation()
+        && c != '_'
+        && c != '<'
+        && c != '>'
+        && c != '/'
+        && !matches!(c, '"' | '\'' | '!' | '%' | ',' | ':' | ';' | '=' | '@' | '`')
+    {
         out.push('\\');
     }
     out.push(c);
@@ -333,7 +340,10 @@ mod tests {
 
     #[test]
     fn what_only_the_other_dialect_knows_is_refused() {
-        for pattern in [r"\Z", r"\C", r"\h", r"\1", r"(?x)a", r"(?<n>a)", r"(?#c)", "a**", "a++", "a{1001}", "a{2,1}", r"\é", "a\\", "[a", r"\x7", "*"] {
+        for pattern in [
+            r"\Z", r"\C", r"\h", r"\1", r"(?x)a", r"(?<n>a)", r"(?#c)", "a**", "a++", "a{1001}", "a{2,1}", r"\é",
+            "a\\", "[a", r"\x7", "*",
+        ] {
             assert!(translate(pattern).is_err(), "{pattern}");
         }
     }

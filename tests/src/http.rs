@@ -1,7 +1,7 @@
 //! A small blocking HTTP/1.1 client: one request a connection, nothing hidden.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };

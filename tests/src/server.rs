@@ -58,7 +58,9 @@ impl Server {
     /// Pid of the data plane: the process whose command line names this server's link socket.
     pub fn dataplane_pid(&self) -> Option<u32> {
         let data = self.data.path().to_string_lossy().into_owned();
-        processes().find(|(_, command)| command.contains("farad-dataplane") && command.contains(&data)).map(|(pid, _)| pid)
+        processes()
+            .find(|(_, command)| command.contains("farad-dataplane") && command.contains(&data))
+            .map(|(pid, _)| pid)
     }
 
     pub fn call(&self, method: &str, path: &str, body: Option<&str>) -> io::Result<Answer> {
@@ -70,8 +72,10 @@ impl Server {
     }
 
     pub fn wait_until_up(&self, limit: Duration) -> io::Result<()> {
-        let up = || self.call("GET", "/kapacitor/v1/ping", None).is_ok_and(|answer| answer.status == 204)
-            && self.call("POST", "/write?db=_&rp=_", Some("")).is_ok_and(|answer| answer.status == 204);
+        let up = || {
+            self.call("GET", "/kapacitor/v1/ping", None).is_ok_and(|answer| answer.status == 204)
+                && self.call("POST", "/write?db=_&rp=_", Some("")).is_ok_and(|answer| answer.status == 204)
+        };
         if until(limit, up) {
             return Ok(());
         }

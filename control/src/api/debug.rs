@@ -36,8 +36,7 @@ fn all(api: &Api, statistics: &Statistics) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |name: &str, tags: &[(&str, &str)], values: Vec<(String, Value)>| {
         let server = &api.server;
-        let ids =
-            [("cluster_id", &server.cluster_id), ("server_id", &server.server_id), ("host", &server.hostname)];
+        let ids = [("cluster_id", &server.cluster_id), ("server_id", &server.server_id), ("host", &server.hostname)];
         let mut all: Map<String, Value> = tags.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         all.extend(ids.map(|(key, value)| (key.to_owned(), json!(value))));
         let values: Map<String, Value> = values.into_iter().collect();
@@ -54,10 +53,15 @@ fn all(api: &Api, statistics: &Statistics) -> Map<String, Value> {
         put("ingress", &tags, vec![count("points_received", ingress.points)]);
     }
     for task in &statistics.tasks {
-        let kind = if task.nodes.first().is_some_and(|node| node.name.starts_with("batch")) { "batch" } else { "stream" };
+        let kind =
+            if task.nodes.first().is_some_and(|node| node.name.starts_with("batch")) { "batch" } else { "stream" };
         for node in &task.nodes {
-            let tags =
-                [("task", &*task.task), ("node", &*node.name), ("type", kind), ("kind", node.name.trim_end_matches(|c: char| c.is_ascii_digit()))];
+            let tags = [
+                ("task", &*task.task),
+                ("node", &*node.name),
+                ("type", kind),
+                ("kind", node.name.trim_end_matches(|c: char| c.is_ascii_digit())),
+            ];
             put("nodes", &tags, node_values(node));
             for (child, taken) in &node.children {
                 let child = task.nodes.get(*child).map_or("", |child| &*child.name);

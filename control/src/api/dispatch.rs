@@ -97,9 +97,10 @@ async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes
 
 /// The cleaned path, if the path is not clean.
 fn unclean(path: &str) -> Option<String> {
-    let dirty = path.split('/').skip(1).enumerate().any(|(index, part)| {
-        part == "." || part == ".." || part.is_empty() && index + 1 < path.matches('/').count()
-    });
+    let dirty =
+        path.split('/').skip(1).enumerate().any(|(index, part)| {
+            part == "." || part == ".." || part.is_empty() && index + 1 < path.matches('/').count()
+        });
     if !dirty || path == "*" {
         return None;
     }
@@ -127,9 +128,10 @@ fn moved(path: &str, query: Option<&str>) -> Response<Body> {
 
 /// The answer, packed if the request accepts it: whenever the word stands in its header.
 fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
-    let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.contains("gzip"))
-    });
+    let accepts = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
     if !accepts || answer.body.is_empty() {
         return answer.into_response();
     }
@@ -144,10 +146,7 @@ fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
 
 fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("DELETE, GET, OPTIONS, POST, PATCH"),
-    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("DELETE, GET, OPTIONS, POST, PATCH"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(

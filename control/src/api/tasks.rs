@@ -16,8 +16,20 @@ use crate::{
 };
 
 const FIELDS: [&str; 14] = [
-    "link", "id", "type", "dbrps", "script", "dot", "status", "executing", "error", "stats", "created", "modified",
-    "last-enabled", "vars",
+    "link",
+    "id",
+    "type",
+    "dbrps",
+    "script",
+    "dot",
+    "status",
+    "executing",
+    "error",
+    "stats",
+    "created",
+    "modified",
+    "last-enabled",
+    "vars",
 ];
 
 /// How a task is shown.
@@ -81,8 +93,11 @@ pub async fn list(api: &Api, query: Query<'_>) -> Answer {
         Ok(page) => page,
         Err(error) => return bad(&error.to_string()),
     };
-    let mut fields: Vec<String> =
-        query.pairs().filter(|(key, value)| key == "fields" && !value.is_empty()).map(|(_, value)| value.into_owned()).collect();
+    let mut fields: Vec<String> = query
+        .pairs()
+        .filter(|(key, value)| key == "fields" && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
+        .collect();
     if fields.is_empty() {
         fields = FIELDS.map(str::to_owned).to_vec();
     } else {
@@ -221,7 +236,9 @@ fn refuse(error: &TaskError) -> Answer {
     let status = match error {
         TaskError::Invalid { .. } => StatusCode::BAD_REQUEST,
         TaskError::Missing(_) => StatusCode::NOT_FOUND,
-        TaskError::CannotStart(_) | TaskError::Exists(_) | TaskError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        TaskError::CannotStart(_) | TaskError::Exists(_) | TaskError::Store(_) | TaskError::Interrupted(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     };
     Answer::error(status, &error.to_string())
 }

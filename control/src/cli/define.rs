@@ -11,7 +11,8 @@ pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
     };
     let mut body = Map::new();
     if let Some(path) = flags.get("tick") {
-        let script = std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))?;
+        let script =
+            std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))?;
         body.insert("script".to_owned(), json!(script));
     }
     if let Some(word @ ("stream" | "batch")) = flags.get("type") {
@@ -25,8 +26,8 @@ pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
         body.insert("dbrps".to_owned(), Value::Array(dbrps));
     }
     if let Some(path) = flags.get("vars") {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("failed to open file {path}: {error}")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CliError::Failed(format!("failed to open file {path}: {error}")))?;
         let vars: Value = serde_json::from_str(&text)
             .map_err(|error| CliError::Failed(format!("invalid JSON in file {path}: {error}")))?;
         body.insert("vars".to_owned(), vars);

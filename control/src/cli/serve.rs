@@ -13,9 +13,11 @@ fn load(arguments: &[String]) -> Result<Loaded, CliError> {
     let failed = |error: config::ConfigError| CliError::Failed(format!("run: {error}"));
     let mut loaded = config::load(flags.get("config").map(Path::new), &environment).map_err(failed)?;
     let config = &mut loaded.config;
-    for (name, value) in
-        [("hostname", &mut config.hostname), ("log-file", &mut config.logging.file), ("log-level", &mut config.logging.level)]
-    {
+    for (name, value) in [
+        ("hostname", &mut config.hostname),
+        ("log-file", &mut config.logging.file),
+        ("log-level", &mut config.logging.level),
+    ] {
         if let Some(given) = flags.get(name) {
             given.clone_into(value);
         }
@@ -23,7 +25,10 @@ fn load(arguments: &[String]) -> Result<Loaded, CliError> {
     if let Some(shards) = flags.get("shards") {
         let number = shards.parse().ok().filter(|shards| *shards <= dataplane::routing::SHARDS_MAX);
         config.farad.shards = number.ok_or_else(|| {
-            CliError::Usage(format!("-shards wants a number from 0 to {}, not {shards:?}", dataplane::routing::SHARDS_MAX))
+            CliError::Usage(format!(
+                "-shards wants a number from 0 to {}, not {shards:?}",
+                dataplane::routing::SHARDS_MAX
+            ))
         })?;
     }
     Ok(loaded)

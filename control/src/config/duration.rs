@@ -17,9 +17,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
     let mut nanoseconds = 0.0;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(|| {
-            format!("time: missing unit in duration {text:?}")
-        })?;
+        let end = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .ok_or_else(|| format!("time: missing unit in duration {text:?}"))?;
         let number: f64 = rest[..end].parse().map_err(|_| invalid())?;
         let behind = &rest[end..];
         let unit_end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());

@@ -8,10 +8,44 @@ use super::{ConfigError, HttpPost, Influxdb, Udp};
 
 /// Sections of the original that are accepted and do nothing here yet, beside those that are read.
 const NOT_BUILT: [&str; 38] = [
-    "alert", "alerta", "auth", "azure", "bigpanda", "collectd", "consul", "discord", "dns", "ec2", "file-discovery",
-    "fluxtask", "gce", "graphite", "hipchat", "kafka", "kubernetes", "marathon", "mqtt", "nerve", "opentsdb",
-    "opsgenie", "opsgenie2", "pagerduty", "pagerduty2", "pushover", "scraper", "sensu", "serverset", "servicenow",
-    "slack", "smtp", "snmptrap", "static-discovery", "swarm", "talk", "teams", "telegram",
+    "alert",
+    "alerta",
+    "auth",
+    "azure",
+    "bigpanda",
+    "collectd",
+    "consul",
+    "discord",
+    "dns",
+    "ec2",
+    "file-discovery",
+    "fluxtask",
+    "gce",
+    "graphite",
+    "hipchat",
+    "kafka",
+    "kubernetes",
+    "marathon",
+    "mqtt",
+    "nerve",
+    "opentsdb",
+    "opsgenie",
+    "opsgenie2",
+    "pagerduty",
+    "pagerduty2",
+    "pushover",
+    "scraper",
+    "sensu",
+    "serverset",
+    "servicenow",
+    "slack",
+    "smtp",
+    "snmptrap",
+    "static-discovery",
+    "swarm",
+    "talk",
+    "teams",
+    "telegram",
 ];
 
 /// The same, that mean nothing to a server that never calls out.
@@ -89,7 +123,8 @@ fn fits(known: &Value, given: &Value) -> bool {
 fn line_of(text: &str, key: &str) -> usize {
     let names = |line: &str| {
         let line = line.trim_start_matches(['[', ' ', '\t']).to_lowercase();
-        line.strip_prefix(key).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_'))
+        line.strip_prefix(key)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_'))
     };
     1 + text.lines().position(names).unwrap_or_default()
 }

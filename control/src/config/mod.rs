@@ -46,7 +46,8 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
     let home = variable("HOME").unwrap_or("/var/lib/farad").to_owned();
     let mut found = file.map(Path::to_owned).or_else(|| variable("KAPACITOR_CONFIG_PATH").map(PathBuf::from));
     if found.is_none() {
-        let usual = [Path::new(&home).join(".kapacitor/kapacitor.conf"), PathBuf::from("/etc/kapacitor/kapacitor.conf")];
+        let usual =
+            [Path::new(&home).join(".kapacitor/kapacitor.conf"), PathBuf::from("/etc/kapacitor/kapacitor.conf")];
         found = usual.into_iter().find(|path| path.is_file());
     }
     let mut table = sections::defaults(&home);

@@ -52,6 +52,11 @@ fn bad_values_name_their_place() {
     assert!(error("\n[http]\nbind-address = 1\n").contains("line 2: http.bind-address wants a string, not a integer"));
     assert!(error("[http\n").contains("line 1"));
     assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("unknown unit"));
-    assert!(load_text("", &[("KAPACITOR_STATS_ENABLED", "maybe")]).unwrap_err().to_string().contains("KAPACITOR_STATS_ENABLED"));
+    assert!(
+        load_text("", &[("KAPACITOR_STATS_ENABLED", "maybe")])
+            .unwrap_err()
+            .to_string()
+            .contains("KAPACITOR_STATS_ENABLED")
+    );
     assert!(error("[[influxdb]]\nname=\"a\"\n[[influxdb]]\nname=\"b\"\n").contains("marked as default"));
 }

@@ -1,10 +1,6 @@
 //! The link to the data plane: one connection, commands out, answers and reports in.
 
-use std::{
-    collections::HashMap,
-    io,
-    os::fd::OwnedFd,
-};
+use std::{collections::HashMap, io, os::fd::OwnedFd};
 
 use bytes::BytesMut;
 use proto::{

@@ -8,7 +8,10 @@ mod topics;
 
 use std::path::{Path, PathBuf};
 
-use heed::{Database, Env, EnvOpenOptions, types::{Bytes, Str}};
+use heed::{
+    Database, Env, EnvOpenOptions,
+    types::{Bytes, Str},
+};
 
 pub use tasks::{StoredTask, TaskTable};
 pub use topics::TopicTable;

@@ -23,6 +23,7 @@ pub struct StoredTask {
     pub last_enabled: Option<i64>,
 }
 
+#[derive(Clone)]
 pub struct TaskTable {
     pub(super) env: Env,
     pub(super) table: Table,

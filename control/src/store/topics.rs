@@ -7,13 +7,16 @@ use heed::Env;
 use super::{StoreError, Table};
 use crate::alert::{EventState, TopicStore};
 
+/// Events by id.
+type Events = BTreeMap<String, EventState>;
+
 pub struct TopicTable {
     pub(super) env: Env,
     pub(super) table: Table,
 }
 
 impl TopicTable {
-    fn read(&self) -> Result<Vec<(String, BTreeMap<String, EventState>)>, StoreError> {
+    fn read(&self) -> Result<Vec<(String, Events)>, StoreError> {
         let transaction = self.env.read_txn()?;
         let mut topics = Vec::new();
         for entry in self.table.iter(&transaction)? {

@@ -189,7 +189,11 @@ async fn adopt(supervision: &Supervision) -> Option<(Link, TcpListener)> {
         tracing::info!(service = "run", pid = link.hello.pid, "taking over a running data plane");
         return Some((link, listener));
     }
-    tracing::info!(service = "run", pid = link.hello.pid, "replacing a running data plane of another version or address");
+    tracing::info!(
+        service = "run",
+        pid = link.hello.pid,
+        "replacing a running data plane of another version or address"
+    );
     let (engine, mut calls) = Engine::new();
     let drain = async { engine.drain().await };
     let _ = tokio::select! {
@@ -264,7 +268,8 @@ fn kill(pid: u32) {
 
 fn bind(address: SocketAddr) -> Result<TcpListener, SuperviseError> {
     let listen = || -> io::Result<TcpListener> {
-        let family = if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
+        let family =
+            if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
         let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
         let socket: OwnedFd = rustix::net::socket_with(family, rustix::net::SocketType::STREAM, flags, None)?;
         rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;

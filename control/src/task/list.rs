@@ -11,7 +11,9 @@ pub struct Page {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    #[error("invalid {name} parameter {value:?} must be an integer: strconv.ParseInt: parsing {value:?}: invalid syntax")]
+    #[error(
+        "invalid {name} parameter {value:?} must be an integer: strconv.ParseInt: parsing {value:?}: invalid syntax"
+    )]
     NotAnInteger { name: &'static str, value: String },
 }
 
@@ -55,7 +57,11 @@ impl Page {
             value => value.parse().map_err(|_| ListError::NotAnInteger { name, value: value.to_owned() }),
         };
         let offset = integer("offset", offset, 0)?.max(0);
-        Ok(Page { pattern: Pattern::new(pattern), offset: offset.unsigned_abs() as usize, limit: integer("limit", limit, 100)? })
+        Ok(Page {
+            pattern: Pattern::new(pattern),
+            offset: offset.unsigned_abs() as usize,
+            limit: integer("limit", limit, 100)?,
+        })
     }
 }
 

@@ -100,7 +100,15 @@ mod tests {
 
     #[test]
     fn bad_bodies_are_refused() {
-        for body in ["", "{", "[]", r#"{"type":""}"#, r#"{"type":"x"}"#, r#"{"status":1}"#, r#"{"vars":{"a":{"type":"int","value":1.5}}}"#] {
+        for body in [
+            "",
+            "{",
+            "[]",
+            r#"{"type":""}"#,
+            r#"{"type":"x"}"#,
+            r#"{"status":1}"#,
+            r#"{"vars":{"a":{"type":"int","value":1.5}}}"#,
+        ] {
             assert!(Definition::read(body.as_bytes()).is_err(), "{body}");
         }
     }

@@ -21,11 +21,23 @@ pub struct Comment {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
     /// `var name = value`
-    Declaration { comment: Option<Comment>, name: Identifier, value: Node },
+    Declaration {
+        comment: Option<Comment>,
+        name: Identifier,
+        value: Node,
+    },
     /// `var name type`
-    TypedDeclaration { comment: Option<Comment>, name: Identifier, type_name: Identifier },
+    TypedDeclaration {
+        comment: Option<Comment>,
+        name: Identifier,
+        type_name: Identifier,
+    },
     /// `dbrp "db"."rp"`
-    Dbrp { comment: Option<Comment>, db: String, rp: String },
+    Dbrp {
+        comment: Option<Comment>,
+        db: String,
+        rp: String,
+    },
     Expression(Node),
 }
 
@@ -46,22 +58,51 @@ pub struct Node {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeKind {
-    Chain { left: Box<Node>, operator: ChainOp, right: Box<Node> },
-    Call { name: String, arguments: Vec<Node>, multiline: bool },
+    Chain {
+        left: Box<Node>,
+        operator: ChainOp,
+        right: Box<Node>,
+    },
+    Call {
+        name: String,
+        arguments: Vec<Node>,
+        multiline: bool,
+    },
     Identifier(String),
     Lambda(Box<Node>),
     List(Vec<Node>),
-    Binary { operator: BinaryOp, left: Box<Node>, right: Box<Node>, parentheses: bool, multiline: bool },
-    Unary { operator: UnaryOp, operand: Box<Node> },
-    Int { value: i64, octal: bool },
+    Binary {
+        operator: BinaryOp,
+        left: Box<Node>,
+        right: Box<Node>,
+        parentheses: bool,
+        multiline: bool,
+    },
+    Unary {
+        operator: UnaryOp,
+        operand: Box<Node>,
+    },
+    Int {
+        value: i64,
+        octal: bool,
+    },
     Float(f64),
     /// Nanoseconds, and the text as written.
-    Duration { value: i64, text: String },
+    Duration {
+        value: i64,
+        text: String,
+    },
     /// Content, and whether it stood between three quotes.
-    String { value: String, triple: bool },
+    String {
+        value: String,
+        triple: bool,
+    },
     Reference(String),
     /// Pattern without the slashes and their escapes, and as written.
-    Regex { pattern: String, text: String },
+    Regex {
+        pattern: String,
+        text: String,
+    },
     Bool(bool),
     Star,
 }

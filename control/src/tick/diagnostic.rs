@@ -53,7 +53,8 @@ impl Diagnostic {
         if let (Some((start, end)), Some(Position { line, char })) = (self.span, self.position) {
             let shown = source.lines().nth(line - 1).unwrap_or_default().replace('\t', " ");
             let before = source.get(start - (char - 1)..start).map_or(char - 1, |text| text.chars().count());
-            let width = source.get(start..end).map_or(1, |text| text.lines().next().unwrap_or_default().chars().count());
+            let width =
+                source.get(start..end).map_or(1, |text| text.lines().next().unwrap_or_default().chars().count());
             let margin = " ".repeat(line.to_string().len());
             text += &format!("{margin}--> {file}:{line}:{char}\n{margin} |\n{line} | {shown}\n");
             text += &format!("{margin} | {}{}\n", " ".repeat(before), "^".repeat(width.max(1)));

@@ -74,7 +74,11 @@ pub fn running(task: &str, pipeline: &Pipeline, statistics: &TaskStatistics, vie
         for child in order.iter().filter(|child| node.children.contains(child)) {
             let taken = counted.iter().flat_map(|node| &node.children);
             let taken: u64 = taken.filter(|(to, _)| to == child).map(|(_, count)| count).sum();
-            let key = if view == View::Attributes { format!("processed=\"{taken}\"") } else { format!("label=\"processed={taken}\"") };
+            let key = if view == View::Attributes {
+                format!("processed=\"{taken}\"")
+            } else {
+                format!("label=\"processed={taken}\"")
+            };
             push(&mut text, format_args!("{} -> {} [{key}];\n", node.name, pipeline.nodes[*child].name));
         }
     }

@@ -100,11 +100,8 @@ impl Interpreter<'_> {
                     _ => self.value(value)?,
                 };
                 if self.scope.contains_key(&name.name) {
-                    return Err(Diagnostic::new(format!(
-                        "attempted to redefine {}, vars are immutable",
-                        name.name
-                    ))
-                    .at(self.source, name.at, name.at + name.name.len()));
+                    return Err(Diagnostic::new(format!("attempted to redefine {}, vars are immutable", name.name))
+                        .at(self.source, name.at, name.at + name.name.len()));
                 }
                 let value = match self.vars.get(&name.name) {
                     Some(var) => supplied(&name.name, var, value.type_name())?,
@@ -121,8 +118,11 @@ impl Interpreter<'_> {
                     return Err(error.help(format!("types are {}", TYPES.join(", "))));
                 }
                 let var = self.vars.get(&name.name).ok_or_else(|| {
-                    Diagnostic::new(format!("missing value for var {:?}.", name.name))
-                        .at(self.source, name.at, name.at + name.name.len())
+                    Diagnostic::new(format!("missing value for var {:?}.", name.name)).at(
+                        self.source,
+                        name.at,
+                        name.at + name.name.len(),
+                    )
                 })?;
                 let value = supplied(&name.name, var, &type_name.name)?;
                 self.scope.insert(name.name.clone(), value);
@@ -191,13 +191,7 @@ impl Interpreter<'_> {
         })
     }
 
-    fn chain(
-        &mut self,
-        node: &Node,
-        left: &Node,
-        operator: ChainOp,
-        right: &Node,
-    ) -> Result<ScriptValue, Diagnostic> {
+    fn chain(&mut self, node: &Node, left: &Node, operator: ChainOp, right: &Node) -> Result<ScriptValue, Diagnostic> {
         let value = self.value(left)?;
         let ScriptValue::Node(index) = value else {
             let message = format!("a {} has no methods or properties", value.type_name());

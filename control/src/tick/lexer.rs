@@ -18,12 +18,24 @@ pub enum TokenKind {
     Or,
     Lambda,
     Identifier(String),
-    Int { value: i64, octal: bool },
+    Int {
+        value: i64,
+        octal: bool,
+    },
     Float(f64),
-    Duration { value: i64, text: String },
-    String { value: String, triple: bool },
+    Duration {
+        value: i64,
+        text: String,
+    },
+    String {
+        value: String,
+        triple: bool,
+    },
     Reference(String),
-    Regex { pattern: String, text: String },
+    Regex {
+        pattern: String,
+        text: String,
+    },
     Plus,
     Minus,
     Multiply,

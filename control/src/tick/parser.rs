@@ -396,7 +396,16 @@ impl Parser<'_> {
                 Ok(Node { at: token.start, comment: None, kind: NodeKind::Unary { operator, operand } })
             }),
             _ => Err(self.unexpected(&[
-                "number", "string", "duration", "identifier", "TRUE", "FALSE", "==", "(", "-", "!",
+                "number",
+                "string",
+                "duration",
+                "identifier",
+                "TRUE",
+                "FALSE",
+                "==",
+                "(",
+                "-",
+                "!",
             ])),
         }
     }

@@ -71,6 +71,7 @@ fn hostile_scripts_are_refused_and_nothing_overflows() {
 fn several_errors_are_found_at_once() {
     let script = "var a = )\nvar b = 1\nvar c = ]\nstream|from()";
     let error = compile(script, Options { vars: &BTreeMap::new() }).unwrap_err();
-    let places: Vec<_> = error.diagnostics.iter().filter_map(|found| found.position).map(|at| (at.line, at.char)).collect();
+    let places: Vec<_> =
+        error.diagnostics.iter().filter_map(|found| found.position).map(|at| (at.line, at.char)).collect();
     assert_eq!(places, [(1, 9), (3, 9)]);
 }

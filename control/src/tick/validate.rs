@@ -142,7 +142,9 @@ fn prefixes(node: &PipelineNode, wanted: usize, method: &str, of: &str) -> Resul
             return Err(format!("must provide a prefix name for the {method} node, see .as() property method"));
         }
         if !delimiter.is_empty() && name.contains(delimiter) {
-            return Err(format!("cannot use name {name} as field prefix, it contains the delimiter character {delimiter}"));
+            return Err(format!(
+                "cannot use name {name} as field prefix, it contains the delimiter character {delimiter}"
+            ));
         }
         if names[..index].contains(name) {
             return Err("cannot use the same prefix name see .as() property method".to_owned());

@@ -31,7 +31,10 @@ pub enum VarValue {
     List(Vec<Var>),
     Star,
     /// A value that does not fit its type: the whole set is refused by name when it is used.
-    Invalid { type_name: &'static str, error: String },
+    Invalid {
+        type_name: &'static str,
+        error: String,
+    },
 }
 
 /// Types in their JSON spelling.
@@ -84,9 +87,7 @@ impl Var {
                 let node = parse_lambda(x).map_err(|error| error.message)?;
                 ScriptValue::Lambda(super::interpret::supplied_lambda(x, &node)?)
             }
-            VarValue::List(items) => {
-                ScriptValue::List(items.iter().map(Var::to_value).collect::<Result<_, _>>()?)
-            }
+            VarValue::List(items) => ScriptValue::List(items.iter().map(Var::to_value).collect::<Result<_, _>>()?),
             VarValue::Star => ScriptValue::Star,
             VarValue::Invalid { error, .. } => return Err(error.clone()),
         })
@@ -177,8 +178,12 @@ mod tests {
     fn shapes_that_are_no_var_are_refused_and_values_that_do_not_fit_are_named() {
         assert_eq!(read(r#"{"type":"duration","value":"1m"}"#).unwrap().value, VarValue::Duration(60_000_000_000));
         assert_eq!(read(r#"{"type":"float","value":3}"#).unwrap().value, VarValue::Float(3.0));
-        for bad in [r#"{"type":"int","value":5.5}"#, r#"{"type":"int","value":"5"}"#, r#"{"type":"x","value":1}"#, r#"{"value":1}"#]
-        {
+        for bad in [
+            r#"{"type":"int","value":5.5}"#,
+            r#"{"type":"int","value":"5"}"#,
+            r#"{"type":"x","value":1}"#,
+            r#"{"value":1}"#,
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read(r#"{"type":"bool","value":"x"}"#).unwrap().check().is_err());

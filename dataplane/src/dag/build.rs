@@ -26,7 +26,11 @@ pub fn build(plan: &Plan, outputs: Box<dyn Outputs>) -> Result<Task, StartError>
 pub fn build_with(plan: &Plan, outputs: Box<dyn Outputs>, fuse: bool) -> Result<Task, StartError> {
     plan.check().map_err(StartError::new)?;
     if plan.nodes.len() > NODES_PER_TASK_MAX {
-        return Err(StartError(format!("a task has {} nodes at most, this one {}", NODES_PER_TASK_MAX, plan.nodes.len())));
+        return Err(StartError(format!(
+            "a task has {} nodes at most, this one {}",
+            NODES_PER_TASK_MAX,
+            plan.nodes.len()
+        )));
     }
     check_endpoints(plan)?;
     let demands = super::demand::demands(plan);

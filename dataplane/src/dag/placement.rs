@@ -128,9 +128,10 @@ fn is_keyed(kind: &NodeKind) -> bool {
 
 /// State of the node, the topic or the server rather than of a group.
 fn reaches_across_groups(plan: &Plan, node: &Node) -> bool {
-    let on_batches = node.parents.iter().any(|&parent| {
-        plan.nodes.get(parent).is_some_and(|parent| parent.provides == EdgeType::Batch)
-    });
+    let on_batches = node
+        .parents
+        .iter()
+        .any(|&parent| plan.nodes.get(parent).is_some_and(|parent| parent.provides == EdgeType::Batch));
     match &node.kind {
         NodeKind::From(from) => from.filter.as_ref().is_some_and(|filter| filter.is_stateful()),
         NodeKind::GroupBy(_) => on_batches,
@@ -234,7 +235,8 @@ mod tests {
     fn the_key_is_what_all_groupings_share() {
         assert_eq!(place(vec![from(named(&["host"])), window(), mean()]), by(&["host"]));
         assert_eq!(place(vec![from(named(&[])), NodeKind::GroupBy(named(&["dc"])), window()]), by(&["dc"]));
-        let refined = vec![from(named(&["host"])), window(), mean(), NodeKind::GroupBy(named(&["dc", "host"])), window()];
+        let refined =
+            vec![from(named(&["host"])), window(), mean(), NodeKind::GroupBy(named(&["dc", "host"])), window()];
         assert_eq!(place(refined), by(&["host"]));
         let all = Dimensions { by_measurement: false, tags: DimensionTags::All { exclude: vec!["cpu".into()] } };
         let key = PartitionKey { measurement: false, tags: KeyTags::AllBut(vec!["cpu".into()]) };

@@ -15,7 +15,8 @@ pub struct BadPattern(String);
 
 impl Pattern {
     pub fn new(source: &str) -> Result<Pattern, BadPattern> {
-        Regex::new(source).map(Pattern).map_err(|error| BadPattern(error.to_string()))
+        let source = proto::regex_dialect::translate(source).map_err(|error| BadPattern(error.to_string()))?;
+        Regex::new(&source).map(Pattern).map_err(|error| BadPattern(error.to_string()))
     }
 
     pub fn is_match(&self, text: &str) -> bool {

@@ -8,7 +8,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::shards::Shards;
-use crate::{routing::Instance, shard::command::{Command, Post}};
+use crate::{
+    routing::Instance,
+    shard::command::{Command, Post},
+};
 
 /// Posts waiting per node. Full: dropped with a counter, and the node hears of a failed post.
 const QUEUE: usize = 10_000;
@@ -90,7 +93,14 @@ async fn send(client: &reqwest::Client, post: &Post) -> u16 {
             true => &*text,
             false => "unknown error, use .captureResponse() to capture the HTTP response",
         };
-        tracing::error!(service = "kapacitor", task, node, code = status, err = error, "POST returned non 2xx status code");
+        tracing::error!(
+            service = "kapacitor",
+            task,
+            node,
+            code = status,
+            err = error,
+            "POST returned non 2xx status code"
+        );
     }
     status
 }

@@ -92,7 +92,9 @@ impl Relay {
     ) -> Result<bool, Broken> {
         let mut upstream = match control.take() {
             // A connection that the control plane has closed in the meantime shows as readable.
-            Some(stream) if matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) => stream,
+            Some(stream) if matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) => {
+                stream
+            }
             _ => match UnixStream::connect(self.control.as_path()).await {
                 Ok(stream) => stream,
                 Err(error) => {

@@ -123,8 +123,7 @@ impl Tasks {
             return Err(Refusal::UnknownTask(name.to_owned()));
         };
         let instance = task.instance;
-        let parts =
-            self.shards.ask(|reply| Command::HttpOut { instance, endpoint: endpoint.to_owned(), reply }).await;
+        let parts = self.shards.ask(|reply| Command::HttpOut { instance, endpoint: endpoint.to_owned(), reply }).await;
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         if parts.is_empty() {
             return Err(Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() });

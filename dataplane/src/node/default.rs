@@ -102,9 +102,6 @@ impl Operator for Default {
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("fields_defaulted", self.defaults.fields_defaulted),
-            ("tags_defaulted", self.defaults.tags_defaulted),
-        ]
+        vec![("fields_defaulted", self.defaults.fields_defaulted), ("tags_defaulted", self.defaults.tags_defaulted)]
     }
 }

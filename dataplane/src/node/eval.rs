@@ -8,9 +8,7 @@ use std::rc::Rc;
 
 use proto::plan::{self, Keep};
 
-use super::{
-    Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite::regroup, to_state,
-};
+use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite::regroup, to_state};
 use crate::{
     expr::{EvalError, Lambda, Scope, State},
     group::{Group, GroupStates, Groups},

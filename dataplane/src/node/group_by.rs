@@ -93,7 +93,8 @@ impl Operator for BatchGroupBy {
         }
         let by_measurement = batch.group.measurement.is_some();
         for row in batch.rows.iter() {
-            let Some(group) = self.grouping.find(batch.name, row.tags(), by_measurement, &mut out.context.groups) else {
+            let Some(group) = self.grouping.find(batch.name, row.tags(), by_measurement, &mut out.context.groups)
+            else {
                 out.too_many_groups();
                 continue;
             };

@@ -30,8 +30,15 @@ struct Last {
 enum Content {
     /// Known by a barrier only.
     Nothing,
-    Point { name: Name, row: Row },
-    Batch { name: Name, time: i64, rows: Vec<Row> },
+    Point {
+        name: Name,
+        row: Row,
+    },
+    Batch {
+        name: Name,
+        time: i64,
+        rows: Vec<Row>,
+    },
 }
 
 impl HttpOut {

@@ -77,7 +77,10 @@ impl HttpPost {
     fn park(&mut self, ticket: Option<u64>, message: Parked, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let Some(ticket) = ticket else { return self.go_on(message, 0, out) };
         if self.parked.len() >= PARKED_MAX {
-            out.error("point dropped", &format_args!("more than {PARKED_MAX} messages wait for the status of their POST"));
+            out.error(
+                "point dropped",
+                &format_args!("more than {PARKED_MAX} messages wait for the status of their POST"),
+            );
             return Ok(());
         }
         self.parked.push_back((ticket, message));

@@ -24,9 +24,12 @@ impl Operator for Shift {
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.rows.clear();
-        self.rows.extend(batch.rows.iter().map(|row| {
-            Row::new(row.time().saturating_add(self.shift), row.tags().clone(), &row.fields())
-        }));
+        self.rows.extend(
+            batch
+                .rows
+                .iter()
+                .map(|row| Row::new(row.time().saturating_add(self.shift), row.tags().clone(), &row.fields())),
+        );
         out.batch(&Batch { time: batch.time.saturating_add(self.shift), rows: Rows::new(&self.rows), ..*batch })
     }
 }

@@ -176,10 +176,13 @@ fn hash_of(hasher: &ahash::RandomState, space: Space, key: &[u8]) -> u64 {
     hasher.hash_one((space.0, key))
 }
 
+/// Database, retention policy, measurement.
+type IngressKey = (Box<str>, Box<str>, Box<str>);
+
 /// Points received by database, retention policy and measurement (statistic `ingress`).
 #[derive(Debug, Default)]
 pub struct IngressTable {
-    numbers: HashMap<(Box<str>, Box<str>, Box<str>), Ingress>,
+    numbers: HashMap<IngressKey, Ingress>,
     counts: Vec<u64>,
 }
 

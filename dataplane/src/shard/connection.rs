@@ -124,7 +124,8 @@ impl Connection<'_> {
 
     async fn refuse_head(&mut self, error: &HeadError) {
         let body = format!("{} {error}", error.status());
-        let answer = Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..self.answer() };
+        let answer =
+            Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..self.answer() };
         let mut out = Vec::new();
         answer.write(clock::now(), &mut out);
         let _ = self.stream.write_all(&out).await;
@@ -286,15 +287,8 @@ fn grow<'p>(room: &mut SemaphorePermit<'p>, bytes: usize, shard: &'p Shard) -> R
     Ok(())
 }
 
-const EMPTY: Answer<'static> = Answer {
-    status: 204,
-    body: b"",
-    version: "",
-    origin: None,
-    retry_after: false,
-    close: false,
-    plain: false,
-};
+const EMPTY: Answer<'static> =
+    Answer { status: 204, body: b"", version: "", origin: None, retry_after: false, close: false, plain: false };
 
 /// Least room that a read gets.
 const READ_BYTES: usize = 64 << 10;

@@ -2,12 +2,12 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use proto::{message::AlertEvent, plan::LogLevel};
 use super::command::{Effects, Post};
 use crate::{
     node::{HttpPostRequest, Outputs},
     routing::Instance,
 };
+use proto::{message::AlertEvent, plan::LogLevel};
 
 /// What a full queue cost, per shard.
 #[derive(Debug, Default)]

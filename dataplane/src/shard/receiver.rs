@@ -193,8 +193,7 @@ impl Receiver {
         };
         let parsed = SeriesKey::parse(key, true)?;
         if let Some(entry) = self.cache.get_mut(number) {
-            let routed =
-                route_entry(entry, &staging.routing, &mut self.columns, &database, &retention_policy, &parsed);
+            let routed = route_entry(entry, &staging.routing, &mut self.columns, &database, &retention_policy, &parsed);
             if routed.is_err() {
                 self.counters.names_refused += 1;
             }

@@ -40,9 +40,8 @@ pub struct Ends {
 /// The rings of `shards` shards, the ends of each shard by its index.
 pub fn rings(shards: usize) -> Vec<Ends> {
     let signals: Arc<[Signals]> = (0..shards).map(|_| Signals::default()).collect();
-    let mut ends: Vec<Ends> = (0..shards)
-        .map(|_| Ends { outbound: Vec::new(), inbound: Vec::new(), signals: signals.clone() })
-        .collect();
+    let mut ends: Vec<Ends> =
+        (0..shards).map(|_| Ends { outbound: Vec::new(), inbound: Vec::new(), signals: signals.clone() }).collect();
     for receiver in 0..shards {
         for owner in 0..shards {
             let (producer, consumer) = RingBuffer::new(RING_BLOCKS);

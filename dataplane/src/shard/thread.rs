@@ -225,9 +225,8 @@ impl Shard {
     pub async fn accepted(&self, tickets: &[Ticket]) {
         loop {
             let taken = self.taken.notified();
-            let outbound = |ticket: &Ticket| {
-                self.outbound.borrow().get(ticket.owner).is_none_or(|to| to.pushed >= ticket.place)
-            };
+            let outbound =
+                |ticket: &Ticket| self.outbound.borrow().get(ticket.owner).is_none_or(|to| to.pushed >= ticket.place);
             if tickets.iter().all(outbound) {
                 return;
             }

@@ -60,7 +60,8 @@ impl Deliver {
         let delivery = async {
             match &self.spec {
                 HandlerSpec::Post { url, headers, basic_auth, capture_response, .. } => {
-                    let request = post::Request { url, headers, basic_auth: basic_auth.as_ref(), capture: *capture_response };
+                    let request =
+                        post::Request { url, headers, basic_auth: basic_auth.as_ref(), capture: *capture_response };
                     post::deliver(self.client.as_ref(), request, json).await
                 }
                 HandlerSpec::Tcp { address } => tcp::deliver(address, json).await,

@@ -19,11 +19,7 @@ pub fn client(skip_ssl_verification: bool) -> Option<reqwest::Client> {
     reqwest::Client::builder().danger_accept_invalid_certs(skip_ssl_verification).build().ok()
 }
 
-pub async fn deliver(
-    client: Option<&reqwest::Client>,
-    to: Request<'_>,
-    json: String,
-) -> Result<(), DeliveryError> {
+pub async fn deliver(client: Option<&reqwest::Client>, to: Request<'_>, json: String) -> Result<(), DeliveryError> {
     let client = client.ok_or_else(|| DeliveryError::Http("no HTTP client could be made".to_owned()))?;
     let mut request = client.post(to.url).body(json);
     for (name, value) in to.headers {

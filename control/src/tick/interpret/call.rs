@@ -116,20 +116,15 @@ impl Interpreter<'_> {
         self.pipeline.add(spec, arguments, vec![below], at)
     }
 
-    fn set(
-        &mut self,
-        index: usize,
-        place: &Node,
-        name: &str,
-        arguments: Vec<ScriptValue>,
-    ) -> Result<(), Diagnostic> {
+    fn set(&mut self, index: usize, place: &Node, name: &str, arguments: Vec<ScriptValue>) -> Result<(), Diagnostic> {
         if table::same_name("quiet", name) && index != 0 {
             self.check(place, name, index, &table::fixed(&[]), &arguments)?;
             self.pipeline.nodes[index].quiet = true;
             return Ok(());
         }
         // Behind a handler its own properties come first.
-        let handler = self.pipeline.nodes[index].settings.iter().rposition(|setting| setting.property.handler.is_some());
+        let handler =
+            self.pipeline.nodes[index].settings.iter().rposition(|setting| setting.property.handler.is_some());
         if let Some(at) = handler
             && let Some(properties) = self.pipeline.nodes[index].settings[at].property.handler
             && let Some(property) = table::find(properties, name)

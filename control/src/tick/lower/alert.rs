@@ -14,18 +14,14 @@ use crate::{
 /// Least and default number of levels that flapping looks at.
 const HISTORY: (i64, i64) = (2, 21);
 
-pub(super) fn lower(
-    node: &PipelineNode,
-    lowering: &Lowering<'_>,
-) -> Result<(Alert, Option<NodeHandlers>), LowerError> {
+pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Alert, Option<NodeHandlers>), LowerError> {
     let named = node.settings.iter().filter(|setting| setting.property.handler.is_some());
     let handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
     let topic = format!("main:{}:{}", lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let template = |name, default: &str| some(name).unwrap_or_else(|| default.to_owned());
-    let level =
-        |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
+    let level = |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
     let inhibit = |setting: &Setting| {
         let mut words = strings(&setting.arguments).into_iter();
         words.next().map(|category| (category, words.collect()))
@@ -80,8 +76,9 @@ fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, Lo
     Ok(match setting.property.name {
         "post" => {
             let endpoint = match option("endpoint").and_then(first_string) {
-                Some(name) => (lowering.endpoint)(name)
-                    .ok_or_else(|| LowerError(format!("endpoint '{name}' does not exist")))?,
+                Some(name) => {
+                    (lowering.endpoint)(name).ok_or_else(|| LowerError(format!("endpoint '{name}' does not exist")))?
+                }
                 None => Endpoint { url: first, ..Endpoint::default() },
             };
             let mut headers = endpoint.headers;

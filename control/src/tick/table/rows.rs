@@ -23,7 +23,17 @@ const fn node(
     properties: &'static [Property],
     doc: &'static str,
 ) -> NodeSpec {
-    NodeSpec { method, kind, parameters, wants: edges.0, provides: edges.1, ends: false, properties, on: On::Nodes, doc }
+    NodeSpec {
+        method,
+        kind,
+        parameters,
+        wants: edges.0,
+        provides: edges.1,
+        ends: false,
+        properties,
+        on: On::Nodes,
+        doc,
+    }
 }
 
 /// A function over the values of a field.
@@ -188,10 +198,7 @@ pub const NODES: &[NodeSpec] = &[
         "delete",
         NONE,
         SAME,
-        &[
-            adding("field", fixed(STRING), "a field to take away"),
-            adding("tag", fixed(STRING), "a tag to take away"),
-        ],
+        &[adding("field", fixed(STRING), "a field to take away"), adding("tag", fixed(STRING), "a tag to take away")],
         "takes fields and tags away",
     ),
     node("sample", "sample", fixed(&[Kind::Any]), SAME, &[], "every nth point, or those on multiples of a duration"),
@@ -201,11 +208,7 @@ pub const NODES: &[NodeSpec] = &[
         "derivative",
         FIELD,
         SAME,
-        &[
-            AS,
-            value("unit", DURATION, "time of the rate"),
-            flag("nonNegative", "drops negative rates"),
-        ],
+        &[AS, value("unit", DURATION, "time of the rate"), flag("nonNegative", "drops negative rates")],
         "the rate of change of a field",
     ),
     node("changeDetect", "changeDetect", variadic(STRING, Kind::String), SAME, &[], "points whose value changed"),
@@ -217,7 +220,14 @@ pub const NODES: &[NodeSpec] = &[
         &[AS, value("unit", DURATION, "unit of the result")],
         "how long the lambda has been true",
     ),
-    node("stateCount", "state_count", fixed(&[Kind::Lambda]), SAME, &[AS], "for how many points the lambda has been true"),
+    node(
+        "stateCount",
+        "state_count",
+        fixed(&[Kind::Lambda]),
+        SAME,
+        &[AS],
+        "for how many points the lambda has been true",
+    ),
     node(
         "flatten",
         "flatten",

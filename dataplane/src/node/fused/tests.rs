@@ -28,12 +28,16 @@ fn plan(functions: &[InfluxQlFunction], align: bool, use_point_times: bool) -> P
         ),
     ];
     for function in functions {
-        let influxql =
-            InfluxQl { function: function.clone(), field: "v".into(), r#as: "r".into(), use_point_times };
+        let influxql = InfluxQl { function: function.clone(), field: "v".into(), r#as: "r".into(), use_point_times };
         nodes.push(("function", vec![2], EdgeType::Stream, NodeKind::InfluxQl(influxql)));
     }
     for index in 0..functions.len() {
-        nodes.push(("log", vec![3 + index], EdgeType::Stream, NodeKind::Log { level: Default::default(), prefix: index.to_string() }));
+        nodes.push((
+            "log",
+            vec![3 + index],
+            EdgeType::Stream,
+            NodeKind::Log { level: Default::default(), prefix: index.to_string() },
+        ));
     }
     let nodes = nodes.into_iter().map(|(name, parents, provides, kind)| Node {
         name: name.into(),

@@ -21,10 +21,7 @@ pub fn accumulates(function: &InfluxQlFunction) -> bool {
 
 /// Whether a function chooses one of the points.
 pub fn is_choice(function: &InfluxQlFunction) -> bool {
-    matches!(
-        function,
-        InfluxQlFunction::First | InfluxQlFunction::Last | InfluxQlFunction::Min | InfluxQlFunction::Max
-    )
+    matches!(function, InfluxQlFunction::First | InfluxQlFunction::Last | InfluxQlFunction::Min | InfluxQlFunction::Max)
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -77,7 +74,8 @@ impl Accumulator {
                 }
             }
             function if is_choice(function) => {
-                let better = self.chosen.as_ref().is_none_or(|(at, best)| is_better(function, (time, value), (*at, best)));
+                let better =
+                    self.chosen.as_ref().is_none_or(|(at, best)| is_better(function, (time, value), (*at, best)));
                 if better {
                     self.chosen = Some((time, value.clone()));
                     return Taken::Chosen;

@@ -5,11 +5,7 @@ use std::{cmp::Ordering, rc::Rc};
 use hashbrown::{HashMap, HashSet};
 
 use super::{Sample, accumulate::compare};
-use crate::{
-    name::Name,
-    point::Rows,
-    value::Value,
-};
+use crate::{name::Name, point::Rows, value::Value};
 
 /// A value as a key: every NaN is a value of its own, `-0` is `0`.
 #[derive(PartialEq, Eq, Hash)]
