@@ -104,7 +104,7 @@ pub fn rfc3339(nanoseconds: i64, out: &mut String) {
 
 /// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar: the method of eras of
 /// 400 years that start on March 1st (H. Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

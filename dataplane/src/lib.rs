@@ -26,4 +26,5 @@ pub mod row;
 pub mod series;
 pub mod shard;
 pub mod tags;
+pub mod template;
 pub mod value;

@@ -76,7 +76,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (posts, posts_received) = mpsc::channel(EFFECTS);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (relays, relays_received) = mpsc::channel(EFFECTS);
-    let effects = Effects { alerts, posts, failures, relays };
+    let effects = Effects { alerts, posts, failures, relays, inhibitors: Default::default() };
     let (settings, settings_seen) = watch::channel(Settings::default());
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));

@@ -258,7 +258,7 @@ pub struct HttpPost {
 }
 
 /// reference: nodes-alert-join-io §2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     pub info: AlertLevel,
     pub warn: AlertLevel,

@@ -1,5 +1,7 @@
 //! A plan's nodes as operators, wired in topological order.
 
+use std::sync::Arc;
+
 use proto::{
     limits::NODES_PER_TASK_MAX,
     plan::{EdgeType, InfluxQl, Node, NodeKind, Plan, Window},
@@ -10,20 +12,27 @@ use crate::{
     group::Groups,
     name::Name,
     node::{
-        Child, Context, Operator, Outputs, Slot, StartError, change_detect, combine, default, delete, derivative, eval,
-        flatten, from, fused, group_by, http_out, http_post, influxql, log, sample, shift,
+        Child, Context, Operator, Outputs, Slot, StartError,
+        alert::{self, Inhibitors},
+        change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out, http_post,
+        influxql, log, sample, shift,
         state::{Measure, StateTracker},
         stream, r#where, window,
     },
 };
 
-/// Builds the operators of a task.
-pub fn build(plan: &Plan, outputs: Box<dyn Outputs>) -> Result<Task, StartError> {
-    build_with(plan, outputs, true)
+/// Builds the operators of a task. `inhibitors` are those of the whole process.
+pub fn build(plan: &Plan, outputs: Box<dyn Outputs>, inhibitors: &Arc<Inhibitors>) -> Result<Task, StartError> {
+    build_with(plan, outputs, inhibitors, true)
 }
 
 /// The same, with or without fused windows: the unfused ones are the oracle of tests.
-pub fn build_with(plan: &Plan, outputs: Box<dyn Outputs>, fuse: bool) -> Result<Task, StartError> {
+pub fn build_with(
+    plan: &Plan,
+    outputs: Box<dyn Outputs>,
+    inhibitors: &Arc<Inhibitors>,
+    fuse: bool,
+) -> Result<Task, StartError> {
     plan.check().map_err(StartError::new)?;
     if plan.nodes.len() > NODES_PER_TASK_MAX {
         return Err(StartError(format!(
@@ -38,7 +47,7 @@ pub fn build_with(plan: &Plan, outputs: Box<dyn Outputs>, fuse: bool) -> Result<
     for (index, node) in plan.nodes.iter().enumerate() {
         slots.push(Slot {
             name: node.name.as_str().into(),
-            operator: operator(plan, index, &demands, fuse)?,
+            operator: operator(plan, index, &demands, inhibitors, fuse)?,
             children: children(plan, index),
             collected: 0,
             errors: 0,
@@ -74,7 +83,13 @@ fn children(plan: &Plan, index: usize) -> Vec<Child> {
     children
 }
 
-fn operator(plan: &Plan, index: usize, demands: &[Demand], fuse: bool) -> Result<Box<dyn Operator>, StartError> {
+fn operator(
+    plan: &Plan,
+    index: usize,
+    demands: &[Demand],
+    inhibitors: &Arc<Inhibitors>,
+    fuse: bool,
+) -> Result<Box<dyn Operator>, StartError> {
     let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
     let wants = edge_in(plan, node);
     Ok(match &node.kind {
@@ -102,7 +117,7 @@ fn operator(plan: &Plan, index: usize, demands: &[Demand], fuse: bool) -> Result
         NodeKind::Log { level, prefix } => Box::new(log::Log::new(*level, prefix)),
         NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint)),
         NodeKind::HttpPost(plan) => Box::new(http_post::HttpPost::new(plan)?),
-        kind => return Err(StartError(format!("{}: {kind:?} is not built", node.name))),
+        NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
     })
 }
 

@@ -4,6 +4,7 @@
 //! first: a point passes through a whole graph without being queued or copied, and each edge is in order. What an
 //! operator makes anew it keeps in scratch buffers of its own, so that the warm path allocates nothing.
 
+pub mod alert;
 pub mod change_detect;
 pub mod combine;
 pub mod default;

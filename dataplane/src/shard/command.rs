@@ -10,7 +10,7 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    node::HttpPostRequest,
+    node::{HttpPostRequest, alert::Inhibitors},
     routing::{Instance, Routing, TaskRoute},
 };
 
@@ -85,6 +85,8 @@ pub struct Effects {
     pub failures: mpsc::UnboundedSender<Failure>,
     /// Connections whose next request is not a write.
     pub relays: mpsc::Sender<Handover>,
+    /// What alerts silence, shared by all tasks and shards.
+    pub inhibitors: Arc<Inhibitors>,
 }
 
 /// One POST of an httpPost node, and where its answer goes.

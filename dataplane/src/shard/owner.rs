@@ -110,8 +110,9 @@ impl Owner {
         effects: Effects,
         dropped: Rc<Dropped>,
     ) -> Result<(), String> {
+        let inhibitors = effects.inhibitors.clone();
         let outputs = ShardOutputs { shard: self.shard, instance, effects, dropped };
-        let task = build(plan, Box::new(outputs)).map_err(|error| error.to_string())?;
+        let task = build(plan, Box::new(outputs), &inhibitors).map_err(|error| error.to_string())?;
         let rate = Rate::default();
         self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
         self.version += 1;

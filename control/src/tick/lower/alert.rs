@@ -20,7 +20,7 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
     let topic = format!("main:{}:{}", lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let template = |name, default: &str| some(name).unwrap_or_else(|| default.to_owned());
+    let template = |name, default: &str| node.string(name).unwrap_or(default).to_owned();
     let level = |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
     let inhibit = |setting: &Setting| {
         let mut words = strings(&setting.arguments).into_iter();

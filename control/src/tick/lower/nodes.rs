@@ -205,11 +205,7 @@ fn http_post(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<HttpPost, L
 
 /// The field that a function reads: its first string argument.
 fn field(node: &PipelineNode) -> &str {
-    let string = |argument| match argument {
-        ScriptValue::String(text) => Some(text.as_str()),
-        _ => None,
-    };
-    node.arguments.iter().find_map(string).unwrap_or_default()
+    node.arguments.iter().find_map(|argument| first_string(std::slice::from_ref(argument))).unwrap_or_default()
 }
 
 fn influxql(node: &PipelineNode, method: &str) -> Option<InfluxQlFunction> {

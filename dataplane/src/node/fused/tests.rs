@@ -69,7 +69,7 @@ fn values() -> impl Strategy<Value = Option<Value>> {
 /// What a task logs and counts for these points: host, time and value.
 fn run(plan: &Plan, fused: bool, points: &[(u8, i64, Option<Value>)]) -> (Vec<String>, Vec<(u64, u64, u64)>) {
     let recorded = Recorded::default();
-    let mut task: Task = build_with(plan, Box::new(recorded.clone()), fused).unwrap();
+    let mut task: Task = build_with(plan, Box::new(recorded.clone()), &Default::default(), fused).unwrap();
     let name = |text: &str| Name::new(text).unwrap();
     for (order, (host, time, value)) in points.iter().enumerate() {
         let tags = std::rc::Rc::new(TagSet::new(vec![

@@ -1,0 +1,149 @@
+//! Templates of alerts: Go's `text/template` for ids and messages, `html/template` for details.
+//!
+//! reference: nodes-alert-join-io §3. The language comes from the `gotmpl` crate; what it lacks is added here by rewriting
+//! the parsed tree: fields of structs (an unknown one is an error, not `<no value>`), methods of times and durations, and
+//! the type names that `printf` shows ([`rewrite`], [`object`]). Templates that only join texts and plain fields, which is
+//! what most ids and messages are, never get that far: they are a list of [`simple`] segments.
+
+mod data;
+mod functions;
+mod go_text;
+mod object;
+mod rewrite;
+mod simple;
+mod time_layout;
+
+pub use data::Data;
+pub use go_text::duration as duration_text;
+
+use rewrite::Rewriter;
+use simple::Segment;
+
+/// What a template is for: it decides which data it sees and how its output is escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Id,
+    Message,
+    /// HTML.
+    Details,
+}
+
+impl Kind {
+    /// The template's name in error texts.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Id => "id",
+            Kind::Message => "message",
+            Kind::Details => "details",
+        }
+    }
+
+    /// Go's type of the data in error texts.
+    fn data_type(self) -> &'static str {
+        match self {
+            Kind::Id => "kapacitor.idInfo",
+            Kind::Message => "kapacitor.messageInfo",
+            Kind::Details => "kapacitor.detailsInfo",
+        }
+    }
+
+    /// Fields of the data, in Go's order.
+    fn fields(self) -> &'static [&'static str] {
+        const FIELDS: [&str; 11] =
+            ["Name", "TaskName", "Group", "Tags", "ServerInfo", "ID", "Fields", "Level", "Time", "Duration", "Message"];
+        match self {
+            Kind::Id => &FIELDS[..5],
+            Kind::Message => &FIELDS[..10],
+            Kind::Details => &FIELDS,
+        }
+    }
+}
+
+/// The rewritten template stands under a name of its own, and this one, which alone can be executed, calls it.
+const MAIN: &str = "farad_main";
+const ENTRY: &str = "{{ template \"farad_main\" . }}";
+
+/// A template that cannot be parsed, or that failed for some data. The text is Go's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+/// A parsed template.
+pub struct Template {
+    kind: Kind,
+    form: Form,
+}
+
+enum Form {
+    Simple(Vec<Segment>),
+    Text(Box<gotmpl::Template>),
+    Html(Box<gotmpl::html::Template>),
+}
+
+impl Template {
+    pub fn new(kind: Kind, source: &str) -> Result<Template, TemplateError> {
+        let failed = |error: gotmpl::TemplateError| TemplateError(error.to_string());
+        let parsed = gotmpl::Template::new(kind.name()).parse(source).map_err(failed)?;
+        let rewriter = Rewriter::new(kind);
+        let tree = parsed.lookup(kind.name()).cloned();
+        if let Some(segments) = simple::segments(kind, tree.as_ref()) {
+            return Ok(Template { kind, form: Form::Simple(segments) });
+        }
+        // Bodies of {{define}}, and the template itself.
+        let mut trees = Vec::new();
+        for name in parsed.templates() {
+            if let Some(tree) = parsed.lookup(name) {
+                trees.push((name.to_owned(), rewriter.list(tree)?));
+            }
+        }
+        let main = match trees.iter().position(|(name, _)| name == kind.name()) {
+            Some(at) => trees.swap_remove(at).1,
+            None => rewriter.list(&tree.unwrap_or(simple::EMPTY))?,
+        };
+        let form = if kind == Kind::Details {
+            let mut template =
+                gotmpl::html::Template::new(kind.name()).funcs(functions::all(kind)).parse(ENTRY).map_err(failed)?;
+            for (name, tree) in trees {
+                template = template.add_parse_tree(&name, tree).map_err(failed)?;
+            }
+            Form::Html(Box::new(template.add_parse_tree(MAIN, main).map_err(failed)?))
+        } else {
+            let mut template =
+                gotmpl::Template::new(kind.name()).funcs(functions::all(kind)).parse(ENTRY).map_err(failed)?;
+            for (name, tree) in trees {
+                template = template.add_parse_tree(&name, tree);
+            }
+            Form::Text(Box::new(template.add_parse_tree(MAIN, main)))
+        };
+        Ok(Template { kind, form })
+    }
+
+    /// Whether rendering can fail for some data; if not, it needs not be tried for its errors.
+    pub fn can_fail(&self) -> bool {
+        match &self.form {
+            Form::Simple(segments) => segments.iter().any(Segment::can_fail),
+            Form::Text(_) | Form::Html(_) => true,
+        }
+    }
+
+    /// Appends the template's output.
+    pub fn render(&self, data: &Data<'_>, out: &mut String) -> Result<(), TemplateError> {
+        let done = match &self.form {
+            Form::Simple(segments) => {
+                return segments.iter().try_for_each(|segment| segment.render(data, self.kind, out));
+            }
+            Form::Text(template) => template.execute_fmt(out, &data.to_value(self.kind)),
+            Form::Html(template) => template.execute_fmt(out, &data.to_value(self.kind)),
+        };
+        done.map_err(|error| {
+            let name = self.kind.name();
+            TemplateError(match error {
+                gotmpl::TemplateError::Exec(text) => format!("template: {name}: {text}"),
+                other => format!("template: {name}: {other}"),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
