@@ -12,7 +12,6 @@ pub mod config;
 pub mod engine;
 pub mod identity;
 pub mod link;
-pub mod logging;
 pub mod serve;
 pub mod store;
 pub mod supervise;

@@ -39,7 +39,7 @@ pub enum ServeError {
 pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
     let Loaded { config, file, warnings } = loaded;
     let log_error = |error| ServeError::Log { file: config.logging.file.clone(), error };
-    crate::logging::start(&config.logging.file, &config.logging.level).map_err(log_error)?;
+    dataplane::logging::start(&config.logging.file, &config.logging.level).map_err(log_error)?;
     tracing::info!(service = "run", version = env!("CARGO_PKG_VERSION"), "farad starting");
     match &file {
         Some(file) => tracing::info!(service = "run", file = %file.display(), "using configuration"),
@@ -86,6 +86,7 @@ async fn run(config: Config) -> Result<(), ServeError> {
         paths,
         program: dataplane_program(&config),
         shards: config.farad.shards,
+        log: (config.logging.file.clone(), config.logging.level.clone()),
         router: api::router(api),
         settings: Settings {
             default_retention_policy: config.default_retention_policy.clone(),

@@ -4,7 +4,8 @@ use std::{os::fd::OwnedFd, path::PathBuf};
 
 use crate::routing::SHARDS_MAX;
 
-pub const USAGE: &str = "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N]
+pub const USAGE: &str =
+    "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--log-file FILE] [--log-level LEVEL]
 The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
 
 #[derive(Debug)]
@@ -16,6 +17,9 @@ pub struct Config {
     /// Unix socket of the control plane's HTTP API.
     pub control: PathBuf,
     pub shards: usize,
+    /// As in the configuration of the control plane.
+    pub log_file: String,
+    pub log_level: String,
     /// Core of each shard, as far as there is one for each.
     pub cores: Vec<usize>,
 }
@@ -37,6 +41,7 @@ pub enum ConfigError {
 impl Config {
     pub fn from_environment() -> Result<Config, ConfigError> {
         let (mut link, mut control, mut shards) = (None, None, 0);
+        let (mut log_file, mut log_level) = (String::new(), String::new());
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| ConfigError::NoValue(argument.clone()));
@@ -47,6 +52,8 @@ impl Config {
                     let text = value()?;
                     shards = text.parse().ok().filter(|n| *n <= SHARDS_MAX).ok_or(ConfigError::Shards(text))?;
                 }
+                "--log-file" => log_file = value()?,
+                "--log-level" => log_level = value()?,
                 _ => return Err(ConfigError::Unknown(argument)),
             }
         }
@@ -61,6 +68,8 @@ impl Config {
             link: link.ok_or(ConfigError::Missing("--link"))?,
             control: control.ok_or(ConfigError::Missing("--control"))?,
             shards,
+            log_file,
+            log_level,
             // More shards than cores share them as the system likes.
             cores: if shards <= cores.len() { cores } else { Vec::new() },
         })

@@ -46,7 +46,6 @@ enum ProcessError {
 
 /// Runs the data plane until a control plane drains it or a signal ends it.
 pub fn main() -> ExitCode {
-    crate::logging::start();
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -59,6 +58,7 @@ pub fn main() -> ExitCode {
 
 fn serve() -> Result<(), ProcessError> {
     let config = Config::from_environment()?;
+    crate::logging::start(&config.log_file, &config.log_level)?;
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();

@@ -125,7 +125,7 @@ pub fn log_level(body: &[u8]) -> Answer {
     };
     match value.get("level").and_then(Value::as_str) {
         Some(level @ ("DEBUG" | "debug" | "INFO" | "info" | "ERROR" | "error")) => {
-            crate::logging::set_level(level);
+            dataplane::logging::set_level(level);
             Answer::empty()
         }
         _ => bad("invalid log level"),

@@ -64,6 +64,8 @@ pub struct Supervision {
     pub program: PathBuf,
     /// 0: as many as cores.
     pub shards: usize,
+    /// File and level of the log.
+    pub log: (String, String),
     pub router: Router,
     pub settings: Settings,
     pub tasks: Tasks,

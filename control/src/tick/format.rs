@@ -105,17 +105,14 @@ impl Writer {
             return;
         }
         if let NodeKind::Binary { operator, left, right, parentheses, multiline } = &node.kind {
-            let mut at_line_start = at_line_start;
             let mut indentation = indentation;
-            if node.comment.is_some() || *parentheses {
-                self.comment(node.comment.as_ref(), indentation, at_line_start);
-                at_line_start = false;
-            }
+            // The indentation is written first, so a comment of the left operand breaks the line.
+            self.comment(node.comment.as_ref(), indentation, at_line_start);
             if *parentheses {
                 self.text.push('(');
                 indentation += STEP;
             }
-            self.node(left, indentation, at_line_start);
+            self.node(left, indentation, false);
             self.text.push(' ');
             self.text.push_str(operator.as_str());
             if *multiline {
