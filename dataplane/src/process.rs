@@ -104,6 +104,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let counters = Rc::new(PostCounters::default());
     let shown = counters.clone();
     let (draining, drained) = watch::channel(false);
+    let (post_queue, posting) = (effects.posts.clone(), counters.clone());
+    let posts_are_out = move || post_queue.capacity() == post_queue.max_capacity() && posting.waiting.get() == 0;
     let tasks = Tasks::new(
         shards.clone(),
         Box::new(move || {
@@ -138,6 +140,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         failures: failures_received,
         settings,
         waiting,
+        posts_are_out: Box::new(posts_are_out),
         alerts_dropped: 0,
     };
     tokio::select! {

@@ -13,6 +13,7 @@ mod paths;
 mod spawn;
 
 use std::{
+    cell::Cell,
     io,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
@@ -96,8 +97,9 @@ pub async fn run(mut supervision: Supervision) -> Result<(), SuperviseError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SuperviseError::Signal)?;
     let (engine, alerts) = (supervision.engine.clone(), supervision.alerts.clone());
     let limit = supervision.shutdown_timeout;
+    let draining = Cell::new(false);
     {
-        let serving = serve(&mut supervision);
+        let serving = serve(&mut supervision, &draining);
         tokio::pin!(serving);
         let first = async {
             tokio::select! {
@@ -110,6 +112,7 @@ pub async fn run(mut supervision: Supervision) -> Result<(), SuperviseError> {
             () = first => {}
         }
         tracing::info!(service = "run", "signal received, draining");
+        draining.set(true);
         let drain = async {
             let _ = engine.drain().await;
             alerts.drained().await;
@@ -128,8 +131,8 @@ pub async fn run(mut supervision: Supervision) -> Result<(), SuperviseError> {
     Ok(())
 }
 
-/// One data plane after the other.
-async fn serve(supervision: &mut Supervision) -> Result<(), SuperviseError> {
+/// One data plane after the other; the one that is drained has no successor.
+async fn serve(supervision: &mut Supervision, draining: &Cell<bool>) -> Result<(), SuperviseError> {
     let (mut link, mut listener, mut child) = match adopt(supervision).await {
         Some((link, listener)) => (Some(link), listener, None),
         None => (None, bind(supervision.address)?, None),
@@ -163,6 +166,9 @@ async fn serve(supervision: &mut Supervision) -> Result<(), SuperviseError> {
             }
             Err(error) => error,
         };
+        if draining.get() {
+            std::future::pending::<()>().await;
+        }
         tracing::error!(service = "run", err = %error, "the data plane is gone");
         pause = if born.elapsed() < Duration::from_secs(10) {
             (pause * 2).clamp(Duration::from_millis(50), RESTART_PAUSE_MAX)

@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -27,6 +28,10 @@ use crate::shard::command::Failure;
 
 /// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
 const WAITING_ALERTS: usize = 65_536;
+
+/// How long a drain waits for the receivers of httpPost nodes, and how often it looks.
+const POSTS_LIMIT: Duration = Duration::from_secs(5);
+const POST_POLL: Duration = Duration::from_millis(5);
 
 /// The byte that carries the listening socket.
 pub const LISTENER_BYTE: u8 = b'L';
@@ -52,6 +57,8 @@ pub struct Link {
     pub settings: watch::Sender<Settings>,
     pub waiting: VecDeque<Box<AlertEvent>>,
     pub alerts_dropped: u64,
+    /// Whether no post of an httpPost node waits.
+    pub posts_are_out: Box<dyn Fn() -> bool>,
 }
 
 /// Why a connection ended.
@@ -125,12 +132,13 @@ impl Link {
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
-                let drain = matches!(command, Command::Drain { .. });
-                let result = self.carry_out(command).await;
-                stream.write_all(&frame::encode(&Report::Reply { request, result })?).await?;
-                if drain {
+                if let Command::Drain { .. } = command {
+                    self.drain(stream).await?;
+                    stream.write_all(&frame::encode(&Report::Reply { request, result: Ok(Reply::Done) })?).await?;
                     return Ok(End::Drained);
                 }
+                let result = self.carry_out(command).await;
+                stream.write_all(&frame::encode(&Report::Reply { request, result })?).await?;
             }
             tokio::select! {
                 read = stream.read_buf(&mut buffer) => {
@@ -152,6 +160,34 @@ impl Link {
         }
     }
 
+    /// Ends all tasks; what they had to say is out when this returns.
+    async fn drain(&mut self, stream: &mut UnixStream) -> Result<(), LinkError> {
+        {
+            let ended = self.tasks.drain();
+            tokio::pin!(ended);
+            loop {
+                tokio::select! {
+                    () = &mut ended => break,
+                    Some(event) = self.alerts.recv() => {
+                        stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+                    }
+                }
+            }
+        }
+        while let Ok(event) = self.alerts.try_recv() {
+            stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+        }
+        let posted = async {
+            while !(self.posts_are_out)() {
+                tokio::time::sleep(POST_POLL).await;
+            }
+        };
+        if tokio::time::timeout(POSTS_LIMIT, posted).await.is_err() {
+            tracing::warn!(service = "run", "posts of httpPost nodes are lost: their receivers do not answer");
+        }
+        Ok(())
+    }
+
     async fn carry_out(&mut self, command: Command) -> Result<Reply, Refusal> {
         match command {
             Command::Configure { settings, .. } => {
@@ -166,10 +202,7 @@ impl Link {
                 statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
                 Ok(Reply::Statistics(Box::new(statistics)))
             }
-            Command::Drain { .. } => {
-                self.tasks.drain().await;
-                Ok(Reply::Done)
-            }
+            Command::Drain { .. } => Err(Refusal::Draining),
         }
     }
 

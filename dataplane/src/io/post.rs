@@ -27,6 +27,8 @@ pub struct PostCounters {
     pub sent: Cell<u64>,
     pub failed: Cell<u64>,
     pub dropped: Cell<u64>,
+    /// In a node's queue or on the way.
+    pub waiting: Cell<u64>,
 }
 
 /// Takes posts of all shards for as long as there are shards. Runs on the I/O thread's local set.
@@ -41,7 +43,9 @@ pub async fn run(mut posts: mpsc::Receiver<Post>, shards: Shards, counters: Rc<P
             tokio::task::spawn_local(work(posts, client.clone(), shards.clone(), counters.clone()));
             workers.insert(key.clone(), queue);
         }
+        counters.waiting.set(counters.waiting.get() + 1);
         if let Some(Err(unsent)) = workers.get(&key).map(|worker| worker.try_send(post)) {
+            counters.waiting.set(counters.waiting.get() - 1);
             counters.dropped.set(counters.dropped.get() + 1);
             answer(&shards, &unsent.into_inner(), 0).await;
         }
@@ -52,6 +56,7 @@ async fn work(mut posts: mpsc::Receiver<Post>, client: reqwest::Client, shards: 
     while let Ok(Some(post)) = tokio::time::timeout(IDLE, posts.recv()).await {
         let status = send(&client, &post).await;
         counters.sent.set(counters.sent.get() + 1);
+        counters.waiting.set(counters.waiting.get() - 1);
         if !(200..300).contains(&status) {
             counters.failed.set(counters.failed.get() + 1);
         }
