@@ -67,6 +67,7 @@ async fn run(config: Config) -> Result<(), ServeError> {
     };
     let address = config.address()?;
     let paths = Paths::new(data)?;
+    let control = supervise::claim(&paths).await?;
     let store = Store::open(&config.store_path())?;
     let config = Arc::new(config);
     let alerts = Alerts::new(Arc::new(store.topics()));
@@ -81,7 +82,7 @@ async fn run(config: Config) -> Result<(), ServeError> {
         log_requests: config.http.log_enabled,
     };
     tracing::info!(service = "http", addr = %address, "listening on");
-    supervise::run(Supervision {
+    let supervision = Supervision {
         address,
         paths,
         program: dataplane_program(&config),
@@ -98,8 +99,8 @@ async fn run(config: Config) -> Result<(), ServeError> {
         engine,
         calls,
         shutdown_timeout: config.http.shutdown_timeout.0,
-    })
-    .await?;
+    };
+    supervise::run(supervision, control).await?;
     Ok(())
 }
 

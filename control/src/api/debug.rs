@@ -16,7 +16,10 @@ pub async fn vars(api: &Api) -> Answer {
     let memory = memory();
     let pairs = [
         ("cluster_id", json!(api.server.cluster_id)),
-        ("cmdline", json!(std::env::args().collect::<Vec<_>>())),
+        (
+            "cmdline",
+            json!(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>()),
+        ),
         ("host", json!(api.server.hostname)),
         ("kapacitor", Value::Object(all(api, &statistics))),
         ("memstats", json!({ "Sys": memory, "HeapSys": memory, "Alloc": memory })),

@@ -21,14 +21,14 @@ pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
     let text = |task: &Value, key: &str| task.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     tasks.sort_by_key(|task| text(task, "id"));
     if flags.is_set("json") {
-        println!("{}", Value::Array(tasks));
+        say!("{}", Value::Array(tasks));
         return Ok(());
     }
     let width = tasks.iter().map(|task| text(task, "id").chars().count()).max().unwrap_or(0).max(2) + 1;
-    println!("{:width$}{:10}{:10}{:10}Databases and Retention Policies", "ID", "Type", "Status", "Executing");
+    say!("{:width$}{:10}{:10}{:10}Databases and Retention Policies", "ID", "Type", "Status", "Executing");
     for task in &tasks {
         let executing = task.get("executing").and_then(Value::as_bool).unwrap_or_default();
-        println!(
+        say!(
             "{:width$}{:10}{:10}{executing:<10}{}",
             text(task, "id"),
             text(task, "type"),

@@ -1,5 +1,13 @@
 //! The command line (reference: cli). One verb, one file.
 
+/// A line on standard output. Whoever reads it may have gone (`farad list tasks | head -1`): that is no error.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($arguments)*);
+    }};
+}
+
 mod client;
 mod define;
 mod delete;
@@ -64,7 +72,8 @@ Other:
 
 /// Runs one verb.
 pub fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     let url = match client::take_url(&mut arguments) {
         Ok(url) => url,
         Err(error) => return fail(&error),
@@ -86,9 +95,11 @@ pub fn main() -> ExitCode {
         "show" => show::run(&url, &arguments),
         "check" => script::check(&arguments),
         "fmt" => script::fmt(&arguments),
-        "vars" => client::Client::new(&url).and_then(|client| client.get("/debug/vars")).map(|text| print!("{text}")),
+        "vars" => client::Client::new(&url)
+            .and_then(|client| client.get("/debug/vars"))
+            .map(|text| say!("{}", text.trim_end())),
         "version" => {
-            println!("Farad {} (git: none none)", env!("CARGO_PKG_VERSION"));
+            say!("Farad {} (git: none none)", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
         "help" => {

@@ -9,7 +9,10 @@ const FLAGS: [&str; 5] = ["config", "hostname", "shards", "log-file", "log-level
 
 fn load(arguments: &[String]) -> Result<Loaded, CliError> {
     let flags = Flags::read(arguments, &FLAGS, &[])?;
-    let environment: Vec<(String, String)> = std::env::vars().collect();
+    // A variable that is not UTF-8 is none of ours.
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let failed = |error: config::ConfigError| CliError::Failed(format!("run: {error}"));
     let mut loaded = config::load(flags.get("config").map(Path::new), &environment).map_err(failed)?;
     let config = &mut loaded.config;

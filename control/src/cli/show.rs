@@ -13,32 +13,32 @@ pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
     let path = format!("/tasks/{id}?dot-view=attributes&replay-id={replay}&script-format=formatted");
     let client = Client::new(url)?;
     if flags.is_set("json") {
-        println!("{}", client.get(&path)?);
+        say!("{}", client.get(&path)?);
         return Ok(());
     }
     let task = client.json(&path)?;
     let text = |key: &str| task.get(key).and_then(Value::as_str).unwrap_or_default();
-    println!("ID: {}", text("id"));
-    println!("Error: {}", text("error"));
-    println!("Template: {}", text("template-id"));
-    println!("Type: {}", text("type"));
-    println!("Status: {}", text("status"));
-    println!("Executing: {}", task.get("executing").and_then(Value::as_bool).unwrap_or_default());
-    println!("Created: {}", date(text("created")));
-    println!("Modified: {}", date(text("modified")));
-    println!("LastEnabled: {}", date(text("last-enabled")));
-    println!("Databases Retention Policies: {}", dbrps(&task));
-    println!("TICKscript:\n{}", text("script"));
+    say!("ID: {}", text("id"));
+    say!("Error: {}", text("error"));
+    say!("Template: {}", text("template-id"));
+    say!("Type: {}", text("type"));
+    say!("Status: {}", text("status"));
+    say!("Executing: {}", task.get("executing").and_then(Value::as_bool).unwrap_or_default());
+    say!("Created: {}", date(text("created")));
+    say!("Modified: {}", date(text("modified")));
+    say!("LastEnabled: {}", date(text("last-enabled")));
+    say!("Databases Retention Policies: {}", dbrps(&task));
+    say!("TICKscript:\n{}", text("script"));
     if let Some(vars) = task.get("vars").and_then(Value::as_object).filter(|vars| !vars.is_empty()) {
-        println!("Vars:\n{:30}{:10}{:40}", "Name", "Type", "Value");
+        say!("Vars:\n{:30}{:10}{:40}", "Name", "Type", "Value");
         let mut names: Vec<_> = vars.iter().collect();
         names.sort_by_key(|(name, _)| name.as_str());
         for (name, var) in names {
             let kind = var.get("type").and_then(Value::as_str).unwrap_or_default();
-            println!("{name:30}{kind:10}{:40}", value(kind, var.get("value").unwrap_or(&Value::Null)));
+            say!("{name:30}{kind:10}{:40}", value(kind, var.get("value").unwrap_or(&Value::Null)));
         }
     }
-    println!("DOT:\n{}", text("dot"));
+    say!("DOT:\n{}", text("dot"));
     Ok(())
 }
 

@@ -59,13 +59,17 @@ pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<Stri
     })?;
     for (key, value) in parsed {
         let key = key.to_lowercase();
-        let place = |inner: &str| format!("{}: line {}: {key}{inner}", path.display(), line_of(text, &key));
+        let place = |inner: &str, message: &str| {
+            let line = line_of(text, &key, inner);
+            let dot = if inner.is_empty() { "" } else { "." };
+            format!("{}: line {line}: {key}{dot}{inner}{message}", path.display())
+        };
         match (table.get_mut(&key), value) {
             (None, _) if key == "udf" || NOT_BUILT.contains(&key.as_str()) => {
                 warnings.push(format!("{}: section [{key}] is not built yet and has no effect", path.display()));
             }
             (None, _) if WITHOUT_EFFECT.contains(&key.as_str()) => {}
-            (None, _) => warnings.push(place(": unknown, has no effect")),
+            (None, _) => warnings.push(place("", ": unknown, has no effect")),
             (Some(Value::Table(section)), Value::Table(given)) => {
                 for (inner, value) in given {
                     let inner = inner.to_lowercase();
@@ -74,10 +78,10 @@ pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<Stri
                             section.insert(inner, value);
                         }
                         Some(known) => {
-                            let message = format!(".{inner} wants a {}, not a {}", known.type_str(), value.type_str());
-                            return Err(ConfigError::Parse(place(&message)));
+                            let message = format!(" wants {}, not {}", with_article(known), with_article(&value));
+                            return Err(ConfigError::Parse(place(&inner, &message)));
                         }
-                        None => warnings.push(place(&format!(".{inner}: unknown, has no effect"))),
+                        None => warnings.push(place(&inner, ": unknown, has no effect")),
                     }
                 }
             }
@@ -89,8 +93,8 @@ pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<Stri
             }
             (Some(known), given) if fits(known, &given) => *known = given,
             (Some(known), given) => {
-                let message = format!(" wants a {}, not a {}", known.type_str(), given.type_str());
-                return Err(ConfigError::Parse(place(&message)));
+                let message = format!(" wants {}, not {}", with_article(known), with_article(&given));
+                return Err(ConfigError::Parse(place("", &message)));
             }
         }
     }
@@ -119,12 +123,23 @@ fn fits(known: &Value, given: &Value) -> bool {
         || matches!((known, given), (Value::Float(_), Value::Integer(_)) | (Value::String(_), Value::Integer(0)))
 }
 
-/// Line of a section or key, for messages.
-fn line_of(text: &str, key: &str) -> usize {
-    let names = |line: &str| {
+fn with_article(value: &Value) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+/// Line of a section (or of a key outside any), or of the key `inner` in it, for messages.
+fn line_of(text: &str, section: &str, inner: &str) -> usize {
+    let names = |line: &str, key: &str| {
         let line = line.trim_start_matches(['[', ' ', '\t']).to_lowercase();
         line.strip_prefix(key)
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_'))
     };
-    1 + text.lines().position(names).unwrap_or_default()
+    let start = text.lines().position(|line| names(line, section)).unwrap_or_default();
+    if inner.is_empty() {
+        return 1 + start;
+    }
+    let below = text.lines().skip(start + 1).position(|line| names(line, inner));
+    1 + below.map_or(start, |below| start + 1 + below)
 }

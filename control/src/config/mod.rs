@@ -75,6 +75,17 @@ impl Config {
         if self.load.enabled && !self.load.dir.starts_with('/') {
             return invalid("load: dir must be an absolute path".into());
         }
+        // Running open where the operator asked for a lock would be worse than not running.
+        if self.http.auth_enabled {
+            return invalid(
+                "http: auth-enabled = true is not supported by this version; it would be open to all".into(),
+            );
+        }
+        if self.http.https_enabled {
+            return invalid(
+                "http: https-enabled = true is not supported by this version; put a TLS proxy in front".into(),
+            );
+        }
         self.address()?;
         let enabled: Vec<_> = self.influxdb.iter().filter(|cluster| cluster.enabled).collect();
         let defaults: Vec<_> = enabled.iter().filter(|cluster| cluster.default).map(|cluster| &*cluster.name).collect();

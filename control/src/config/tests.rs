@@ -49,7 +49,7 @@ fn variables_come_before_the_file() {
 #[test]
 fn bad_values_name_their_place() {
     let error = |text: &str| load_text(text, &[]).unwrap_err().to_string();
-    assert!(error("\n[http]\nbind-address = 1\n").contains("line 2: http.bind-address wants a string, not a integer"));
+    assert!(error("\n[http]\nbind-address = 1\n").contains("line 3: http.bind-address wants a string, not an integer"));
     assert!(error("[http\n").contains("line 1"));
     assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("unknown unit"));
     assert!(

@@ -48,7 +48,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         std::fs::create_dir_all(path).map_err(|error| StoreError::Folder { path: path.to_owned(), error })?;
         let open_error = |error| StoreError::Open { path: path.to_owned(), error };
-        // SAFETY: the folder is this process's own: a second control plane with the same data is refused before this, and
+        // SAFETY: the folder is this process's own: whoever opens it has taken the socket of the data folder first, and
         // nothing else maps or truncates the files while they are open.
         let env = unsafe { EnvOpenOptions::new().map_size(BYTES_MAX).max_dbs(16).open(path) }.map_err(open_error)?;
         let mut transaction = env.write_txn()?;

@@ -76,9 +76,8 @@ pub struct Supervision {
     pub shutdown_timeout: Duration,
 }
 
-/// Runs until SIGTERM or SIGINT; everything that was accepted is done then.
-pub async fn run(mut supervision: Supervision) -> Result<(), SuperviseError> {
-    let control = control_socket(&supervision.paths).await?;
+/// Runs until SIGTERM or SIGINT; everything that was accepted is done then. `control` is what [`claim`] gave.
+pub async fn run(mut supervision: Supervision, control: UnixListener) -> Result<(), SuperviseError> {
     let router = supervision.router.clone();
     tokio::spawn(async move {
         if let Err(error) = axum::serve(control, router).await {
@@ -291,8 +290,9 @@ fn bind(address: SocketAddr) -> Result<TcpListener, SuperviseError> {
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4_096;
 
-/// The API's unix socket, over which the data plane relays.
-async fn control_socket(paths: &Paths) -> Result<UnixListener, SuperviseError> {
+/// Takes the API's unix socket, over which the data plane relays: whoever has it owns the data folder. Must be called
+/// before anything of the folder is opened.
+pub async fn claim(paths: &Paths) -> Result<UnixListener, SuperviseError> {
     let path = &paths.control;
     if UnixStream::connect(path).await.is_ok() {
         return Err(SuperviseError::Taken(path.clone()));
