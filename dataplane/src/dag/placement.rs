@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::template::{Kind, Template};
 use proto::plan::{Alert, DimensionTags, Dimensions, EdgeType, Node, NodeKind, Plan, Sample};
 
 /// The key by which a task's series are spread over the shards.
@@ -65,6 +66,11 @@ fn key_of(plan: &Plan) -> Option<PartitionKey> {
         };
         if is_keyed(&node.kind) {
             key = Some(meet(key, &incoming));
+        }
+        if let NodeKind::Alert(alert) = &node.kind
+            && !shows_group(alert)
+        {
+            key = Some(meet(key, &shown_dimension(plan, alert)?));
         }
         groupings.push(outgoing);
     }
@@ -164,9 +170,25 @@ fn alert_reaches_across_groups(alert: &Alert) -> bool {
         .into_iter()
         .flat_map(|level| level.set.iter().chain(&level.reset))
         .any(proto::Expr::is_stateful);
-    // Levels are looked up by id: only an id that shows the group is certain not to be shared between groups.
-    let shows_group = ["{{ .Group }}", "{{.Group}}"].iter().any(|group| alert.id.contains(group));
-    stateful || !shows_group || !alert.inhibits.is_empty() || alert.category.is_some()
+    stateful || !alert.inhibits.is_empty() || alert.category.is_some()
+}
+
+/// Levels are looked up by id: an id that shows the group is certain not to be shared between groups.
+fn shows_group(alert: &Alert) -> bool {
+    ["{{ .Group }}", "{{.Group}}"].iter().any(|group| alert.id.contains(group))
+}
+
+/// The tag that an id shows as a dimension: groups that share the id share that tag, and so their shard. `None` if the id
+/// does not provably tell by one tag.
+fn shown_dimension(plan: &Plan, alert: &Alert) -> Option<Dimensions> {
+    let mut measurements = plan.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::From(from) => Some(from.measurement.as_str()),
+        _ => None,
+    });
+    let first = measurements.next().unwrap_or_default();
+    let constant_name = !first.is_empty() && measurements.all(|measurement| measurement == first);
+    let tag = Template::new(Kind::Id, &alert.id).ok()?.shown_tag(constant_name)?;
+    Some(Dimensions { by_measurement: false, tags: DimensionTags::Named(vec![tag.as_str().to_owned()]) })
 }
 
 /// Tags that a node sets or removes.
@@ -241,6 +263,26 @@ mod tests {
         let all = Dimensions { by_measurement: false, tags: DimensionTags::All { exclude: vec!["cpu".into()] } };
         let key = PartitionKey { measurement: false, tags: KeyTags::AllBut(vec!["cpu".into()]) };
         assert_eq!(place(vec![from(all), window()]), Placement::Partition(key));
+    }
+
+    #[test]
+    fn an_id_that_shows_one_dimension_splits_by_it() {
+        let alert = |id: &str| NodeKind::Alert(Box::new(Alert { id: id.into(), ..Alert::default() }));
+        let from = |measurement: &str, tags: &[&str]| {
+            NodeKind::From(plan::From {
+                measurement: measurement.into(),
+                dimensions: named(tags),
+                ..plan::From::default()
+            })
+        };
+        let host = r#"{{ .Name }}/{{ index .Tags "host" }}"#;
+        assert_eq!(place(vec![from("cpu", &["cpu", "host"]), alert(host)]), by(&["host"]));
+        assert_eq!(place(vec![from("", &["host"]), alert(host)]), Placement::Whole);
+        assert_eq!(place(vec![from("cpu", &["dc"]), alert(host)]), Placement::Whole);
+        assert_eq!(place(vec![from("cpu", &["host"]), alert("all")]), Placement::Whole);
+        let two = r#"{{ index .Tags "dc" }}{{ index .Tags "host" }}"#;
+        assert_eq!(place(vec![from("cpu", &["dc", "host"]), alert(two)]), Placement::Whole);
+        assert_eq!(place(vec![from("cpu", &["dc", "host"]), alert("x {{ .Group }}")]), by(&["dc", "host"]));
     }
 
     #[test]

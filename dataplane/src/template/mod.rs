@@ -16,6 +16,7 @@ mod time_layout;
 pub use data::Data;
 pub use go_text::duration as duration_text;
 
+use crate::name::Name;
 use rewrite::Rewriter;
 use simple::Segment;
 
@@ -124,6 +125,22 @@ impl Template {
             Form::Simple(segments) => segments.iter().any(Segment::can_fail),
             Form::Text(_) | Form::Html(_) => true,
         }
+    }
+
+    /// The only tag that the output depends on, if it shows one tag once beside constant texts: two outputs are equal only
+    /// if that tag is. `constant_name` says that the measurement is always the same.
+    pub fn shown_tag(&self, constant_name: bool) -> Option<Name> {
+        let Form::Simple(segments) = &self.form else { return None };
+        let mut shown = None;
+        for segment in segments {
+            match segment {
+                Segment::Text(_) | Segment::TaskName | Segment::Hostname => {}
+                Segment::Name if constant_name => {}
+                Segment::IndexedTag(tag) | Segment::Tag(tag) if shown.is_none() => shown = Some(*tag),
+                _ => return None,
+            }
+        }
+        shown
     }
 
     /// Appends the template's output.
