@@ -70,7 +70,9 @@ async fn run(config: Config) -> Result<(), ServeError> {
     let control = supervise::claim(&paths).await?;
     let store = Store::open(&config.store_path())?;
     let config = Arc::new(config);
-    let alerts = Alerts::new(Arc::new(store.topics()));
+    let endpoints = config.clone();
+    let alerts =
+        Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(move |name: &str| endpoints.endpoint(name)))?;
     let (engine, calls) = Engine::new();
     let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), config.clone(), server.clone())?;
     let api = Api {

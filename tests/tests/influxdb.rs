@@ -129,7 +129,8 @@ fn alerts_of_internal() -> Result<(), Failed> {
     let received = sink.take("/influx");
     let alert = received.values().flatten().next().ok_or("an alert")?;
     let message = alert["message"].as_str().unwrap_or_default();
-    let expected = regex::Regex::new(r"^runtime/.+ is CRITICAL: [0-9]+ goroutines$").map_err(|error| error.to_string())?;
+    let expected =
+        regex::Regex::new(r"^runtime/.+ is CRITICAL: [0-9]+ goroutines$").map_err(|error| error.to_string())?;
     if !expected.is_match(message) || alert["data"]["series"][0]["name"] != "runtime" {
         return Err(format!("an unexpected alert: {alert}").into());
     }

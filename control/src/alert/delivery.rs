@@ -1,18 +1,30 @@
 //! One queue and one worker for each handler of a topic: events of a handler are sequential, handlers do not wait for
 //! each other, and nothing that delivers ever waits for a receiver.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use proto::{message::AlertEvent, value::Level};
 use tokio::sync::mpsc;
 
-use super::{handlers, spec::HandlerSpec};
+use super::{
+    WeakAlerts,
+    aggregate::{AggregateMessage, Collected},
+    handlers::Deliver,
+    matching::Match,
+    spec::HandlerSpec,
+};
 
 /// Events that wait for one handler. Full: the newest is dropped with an error and a counter.
 const QUEUE: usize = 5_000;
+
+/// How many topics an event may be handed on through: topics that publish to each other end here.
+const HOPS_MAX: u8 = 16;
 
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -32,7 +44,15 @@ impl Counters {
     }
 }
 
-type Item = (Arc<AlertEvent>, Level);
+/// An event on its way through a topic.
+#[derive(Clone)]
+pub struct Item {
+    pub event: Arc<AlertEvent>,
+    /// Level of the topic's last event with this id.
+    pub previous: Level,
+    /// Topics that it came through before this one.
+    pub hops: u8,
+}
 
 /// A running handler; ends when it is dropped, after what waits is delivered.
 pub struct Handler {
@@ -43,31 +63,35 @@ pub struct Handler {
     open: Arc<AtomicU64>,
 }
 
+struct Worker {
+    topic: String,
+    condition: Option<Match>,
+    events: mpsc::Receiver<Item>,
+    counters: Arc<Counters>,
+    open: Arc<AtomicU64>,
+    alerts: WeakAlerts,
+}
+
 impl Handler {
-    pub fn start(topic: String, spec: HandlerSpec, counters: Arc<Counters>) -> Handler {
-        let (queue, mut events) = mpsc::channel::<Item>(QUEUE);
+    /// Starts the worker; must be called inside a runtime.
+    pub fn start(
+        topic: String,
+        spec: HandlerSpec,
+        condition: Option<Match>,
+        counters: Arc<Counters>,
+        alerts: WeakAlerts,
+    ) -> Handler {
+        let (queue, events) = mpsc::channel(QUEUE);
         let open = Arc::new(AtomicU64::new(0));
-        let handler = Handler { topic: topic.clone(), queue, counters: counters.clone(), open: open.clone() };
-        tokio::spawn(async move {
-            let deliver = handlers::Deliver::new(spec);
-            while let Some((event, previous)) = events.recv().await {
-                match deliver.event(&event, previous).await {
-                    Ok(()) => counters.delivered.fetch_add(1, Ordering::Relaxed),
-                    Err(error) => {
-                        let kind = deliver.kind();
-                        tracing::error!(service = kind, topic, event = event.id, err = %error, "failed to deliver an event");
-                        counters.failed.fetch_add(1, Ordering::Relaxed)
-                    }
-                };
-                open.fetch_sub(1, Ordering::Relaxed);
-            }
-        });
-        handler
+        let worker =
+            Worker { topic: topic.clone(), condition, events, counters: counters.clone(), open: open.clone(), alerts };
+        tokio::spawn(worker.run(spec));
+        Handler { topic, queue, counters, open }
     }
 
-    pub fn send(&self, event: Arc<AlertEvent>, previous: Level) {
+    pub fn send(&self, item: Item) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send((event, previous)).is_err() {
+        if self.queue.try_send(item).is_err() {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::error!(service = "alert", topic = self.topic, "an event is dropped: {QUEUE} wait for its handler");
@@ -76,5 +100,103 @@ impl Handler {
 
     pub fn is_idle(&self) -> bool {
         self.open.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Worker {
+    async fn run(mut self, spec: HandlerSpec) {
+        match spec {
+            HandlerSpec::Publish { topics } => {
+                while let Some(item) = self.next().await {
+                    self.publish(item.event, &topics, item.hops);
+                    self.done(Ok(()));
+                }
+            }
+            HandlerSpec::Aggregate { id, interval, topic, message } => {
+                if let Ok(message) = AggregateMessage::new(&message) {
+                    self.aggregate(&id, interval, &topic, &message).await;
+                }
+            }
+            spec => {
+                let deliver = Deliver::new(spec);
+                while let Some(item) = self.next().await {
+                    let done = deliver.event(&item.event, item.previous).await;
+                    let kind = deliver.kind();
+                    self.done(done.map_err(|error| {
+                        let topic = &self.topic;
+                        tracing::error!(service = kind, topic, event = item.event.id, err = %error, "failed to deliver an event");
+                    }));
+                }
+            }
+        }
+    }
+
+    /// The next event that the handler is meant to get.
+    async fn next(&mut self) -> Option<Item> {
+        loop {
+            let item = self.events.recv().await?;
+            if self.is_meant(&item) {
+                return Some(item);
+            }
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_meant(&self, item: &Item) -> bool {
+        let Some(condition) = &self.condition else { return true };
+        condition.matches(&item.event, item.previous).unwrap_or_else(|error| {
+            tracing::error!(
+                service = "alert",
+                topic = self.topic,
+                event = item.event.id,
+                err = error,
+                "failed to match an event"
+            );
+            false
+        })
+    }
+
+    fn done(&self, result: Result<(), ()>) {
+        let counter = if result.is_ok() { &self.counters.delivered } else { &self.counters.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn publish(&self, event: Arc<AlertEvent>, topics: &[String], hops: u8) {
+        if hops >= HOPS_MAX {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                service = "alert",
+                topic = self.topic,
+                "an event is dropped: its topics publish to each other"
+            );
+        } else if let Some(alerts) = self.alerts.upgrade() {
+            alerts.collect(event, topics, hops + 1);
+        }
+    }
+
+    async fn aggregate(&mut self, id: &str, interval: i64, topic: &str, message: &AggregateMessage) {
+        let mut collected = Collected::default();
+        let period = Duration::from_nanos(interval.unsigned_abs());
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+        loop {
+            tokio::select! {
+                item = self.next() => match item {
+                    Some(item) => {
+                        collected.add(item.event);
+                        self.done(Ok(()));
+                    }
+                    None => break,
+                },
+                _ = ticks.tick() => self.flush(&mut collected, id, interval, topic, message),
+            }
+        }
+        self.flush(&mut collected, id, interval, topic, message);
+    }
+
+    fn flush(&self, collected: &mut Collected, id: &str, interval: i64, topic: &str, message: &AggregateMessage) {
+        if let Some(event) = collected.take(id, topic, message, interval) {
+            self.publish(Arc::new(event), &[topic.to_owned()], 0);
+        }
     }
 }

@@ -1,24 +1,36 @@
 //! Alert topics: the last event by id, and delivery to handlers.
 //!
-//! reference: nodes-alert-join-io §2.7, §4. Events come from the data plane in order per id. A topic keeps the last event
-//! of each id; each handler of a topic has a queue and a worker of its own ([`delivery`]).
+//! reference: nodes-alert-join-io §2.7, §4, §5. Events come from the data plane in order per id. A topic keeps the last
+//! event of each id; each handler of a topic has a queue and a worker of its own ([`delivery`]).
 
+mod aggregate;
 mod delivery;
 pub mod event;
 pub mod handlers;
+mod matching;
 pub mod spec;
+mod topic;
+mod topic_handlers;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use proto::{message::AlertEvent, plan::TopicLevel, value::Level};
 
-use crate::tick::NodeHandlers;
+use crate::{
+    store::HandlerTable,
+    tick::{Endpoint, NodeHandlers},
+};
+use delivery::{Handler, Item};
 pub use event::EventState;
+pub use spec::{SpecError, TopicHandler};
+use topic::Topic;
+pub use topic::TopicView;
+pub use topic_handlers::HandlerError;
 
-/// Where topics survive a restart.
+/// Where the events of topics survive a restart.
 pub trait TopicStore: Send + Sync + 'static {
     /// Topic, and events by id.
     fn load(&self) -> Vec<(String, BTreeMap<String, EventState>)>;
@@ -27,44 +39,65 @@ pub trait TopicStore: Send + Sync + 'static {
     fn save(&self, topic: &str, events: &BTreeMap<String, EventState>);
 }
 
+/// Finds `[[httppost]]` sections by name.
+pub type Endpoints = Arc<dyn Fn(&str) -> Option<Endpoint> + Send + Sync>;
+
 /// All topics; cheap to clone.
 #[derive(Clone)]
 pub struct Alerts {
     shared: Arc<Shared>,
 }
 
+/// What handlers hold of their owner.
+#[derive(Clone)]
+pub struct WeakAlerts(Weak<Shared>);
+
 struct Shared {
     topics: Mutex<HashMap<String, Topic>>,
+    /// Handlers of topics as they were defined, by topic and id. Held while one is changed.
+    defined: Mutex<BTreeMap<(String, String), TopicHandler>>,
     store: Arc<dyn TopicStore>,
+    table: HandlerTable,
+    endpoints: Endpoints,
     counters: Arc<delivery::Counters>,
 }
 
-#[derive(Default)]
-struct Topic {
-    events: BTreeMap<String, EventState>,
-    collected: u64,
-    handlers: Vec<delivery::Handler>,
-    /// Events changed since the last save.
-    dirty: bool,
+impl WeakAlerts {
+    fn upgrade(&self) -> Option<Alerts> {
+        self.0.upgrade().map(|shared| Alerts { shared })
+    }
 }
 
 impl Alerts {
-    /// Topics as the store keeps them.
-    pub fn new(store: Arc<dyn TopicStore>) -> Alerts {
-        let topics = store.load().into_iter().map(|(name, events)| (name, Topic { events, ..Topic::default() }));
-        let topics = Mutex::new(topics.collect());
-        Alerts { shared: Arc::new(Shared { topics, store, counters: Arc::default() }) }
+    /// Topics and their handlers as the store keeps them; must be called inside a runtime.
+    pub fn open(
+        store: Arc<dyn TopicStore>,
+        table: HandlerTable,
+        endpoints: Endpoints,
+    ) -> Result<Alerts, crate::store::StoreError> {
+        let topics = store.load().into_iter().map(|(name, events)| (name, Topic::restored(events)));
+        let handlers = table.all()?;
+        let shared = Shared {
+            topics: Mutex::new(topics.collect()),
+            defined: Mutex::default(),
+            store,
+            table,
+            endpoints,
+            counters: Arc::default(),
+        };
+        let alerts = Alerts { shared: Arc::new(shared) };
+        for handler in handlers {
+            alerts.restore_handler(handler);
+        }
+        Ok(alerts)
     }
 
     /// Sets the handlers of a task's alert nodes; must be called inside a runtime.
     pub fn register(&self, nodes: &[NodeHandlers]) {
-        let mut topics = self.topics();
         for node in nodes {
-            let topic = topics.entry(node.topic.clone()).or_default();
-            let start = |spec: &spec::HandlerSpec| {
-                delivery::Handler::start(node.topic.clone(), spec.clone(), self.shared.counters.clone())
-            };
-            topic.handlers = node.handlers.iter().map(start).collect();
+            let start = |spec: &spec::HandlerSpec| self.start_handler(&node.topic, spec.clone(), None);
+            let own = node.handlers.iter().map(start).collect();
+            self.topics().entry(node.topic.clone()).or_default().show(own);
         }
     }
 
@@ -74,10 +107,9 @@ impl Alerts {
         let prefix = format!("main:{task}:");
         let mut topics = self.topics();
         for (name, topic) in topics.iter_mut().filter(|(name, _)| name.starts_with(&prefix)) {
-            topic.handlers.clear();
+            topic.hide();
             if forget {
-                topic.events.clear();
-                self.shared.store.save(name, &topic.events);
+                self.shared.store.save(name, &BTreeMap::new());
             }
         }
         if forget {
@@ -85,17 +117,17 @@ impl Alerts {
         }
     }
 
-    /// Takes an event to its topics.
+    /// Takes an event of a node to its topics.
     pub fn event(&self, event: AlertEvent) {
         let event = Arc::new(event);
+        self.collect(event.clone(), &event.topics, 0);
+    }
+
+    /// Takes an event to topics, which are made if they are new.
+    fn collect(&self, event: Arc<AlertEvent>, names: &[String], hops: u8) {
         let mut topics = self.topics();
-        for name in &event.topics {
-            let topic = topics.entry(name.clone()).or_default();
-            topic.collected += 1;
-            let state = EventState::of(&event);
-            let previous = topic.events.insert(event.id.clone(), state).map_or(Level::Ok, |state| state.level);
-            topic.dirty = true;
-            topic.handlers.iter().for_each(|handler| handler.send(event.clone(), previous));
+        for name in names {
+            topics.entry(name.clone()).or_default().collect(&event, hops);
         }
     }
 
@@ -113,6 +145,34 @@ impl Alerts {
             events.into_iter().filter(|(_, state)| state.level != Level::Ok).map(level).collect::<Vec<_>>()
         };
         names.iter().flat_map(levels).collect()
+    }
+
+    /// The topics that are there, by name.
+    pub fn list(&self) -> Vec<TopicView> {
+        let topics = self.topics();
+        let mut views: Vec<TopicView> = topics.iter().filter_map(|(name, topic)| topic.view(name)).collect();
+        views.sort_by(|one, other| one.id.cmp(&other.id));
+        views
+    }
+
+    pub fn topic(&self, name: &str) -> Option<TopicView> {
+        self.topics().get(name)?.view(name)
+    }
+
+    /// Events of a topic of at least this level: the highest first, then by id. `None` for an unknown topic.
+    pub fn events(&self, name: &str, least: Level) -> Option<Vec<(String, EventState)>> {
+        let topics = self.topics();
+        let topic = topics.get(name).filter(|topic| topic.is_shown())?;
+        let events = topic.events.iter().filter(|(_, state)| state.level >= least);
+        let mut events: Vec<_> = events.map(|(id, state)| (id.clone(), state.clone())).collect();
+        events.sort_by(|(_, one), (_, other)| other.level.cmp(&one.level));
+        Some(events)
+    }
+
+    /// Forgets a topic's events and ends its handlers; their definitions stay.
+    pub fn delete_topic(&self, name: &str) {
+        self.topics().remove(name);
+        self.shared.store.save(name, &BTreeMap::new());
     }
 
     /// Name and number of events collected of every topic that has any.
@@ -139,9 +199,14 @@ impl Alerts {
 
     /// Waits until handlers have nothing left to deliver.
     pub async fn drained(&self) {
-        while self.topics().values().any(|topic| topic.handlers.iter().any(|handler| !handler.is_idle())) {
+        while self.topics().values().any(|topic| !topic.is_idle()) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    fn start_handler(&self, topic: &str, spec: spec::HandlerSpec, condition: Option<matching::Match>) -> Handler {
+        let weak = WeakAlerts(Arc::downgrade(&self.shared));
+        Handler::start(topic.to_owned(), spec, condition, self.shared.counters.clone(), weak)
     }
 
     fn topics(&self) -> std::sync::MutexGuard<'_, HashMap<String, Topic>> {

@@ -3,12 +3,12 @@
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header},
 };
 use dataplane::http::Query;
 use percent_encoding::percent_decode_str;
 
-use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks};
+use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks, topics};
 
 const BASE: &str = "/kapacitor/v1";
 const PREVIEW: &str = "/kapacitor/v1preview";
@@ -27,7 +27,7 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
         return moved(&clean, parts.uri.query());
     } else {
         let answer = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
-            Ok(body) => route(&api, &method, parts.uri.path(), parts.uri.query().unwrap_or_default(), &body).await,
+            Ok(body) => route(&api, &method, &parts.uri, &body).await,
             Err(_) => {
                 let message = format!("a body has {BODY_BYTES_MAX} bytes at most");
                 Answer::error(StatusCode::PAYLOAD_TOO_LARGE, &message)
@@ -57,9 +57,9 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
     response
 }
 
-async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes) -> Answer {
-    let query = Query(query);
-    let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
+async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
+    let query = Query(uri.query().unwrap_or_default());
+    let decoded = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     let path = match decoded.strip_prefix(PREVIEW) {
         Some(rest) if rest.starts_with('/') => rest,
         _ => match decoded.strip_prefix(BASE) {
@@ -77,9 +77,21 @@ async fn route(api: &Api, method: &Method, path: &str, query: &str, body: &Bytes
         }
         ("GET", "/tasks") => tasks::list(api, query).await,
         ("POST", "/tasks") => tasks::define(api, query, body).await,
+        ("GET", "/alerts/topics") => topics::list(api, &uri.to_string(), query),
         ("GET", "/debug/vars") => debug::vars(api).await,
         ("GET", "/:routes") => debug::routes(),
         ("POST", "/loglevel") => debug::log_level(body),
+        (method, path) if path.starts_with("/alerts/topics/") => {
+            let rest = &path["/alerts/topics/".len()..];
+            match method {
+                "GET" => topics::get(api, rest, &uri.to_string(), query),
+                "POST" => topics::create(api, rest, body).await,
+                "PUT" => topics::replace(api, rest, body).await,
+                "PATCH" => topics::patch(api, rest, body).await,
+                "DELETE" => topics::delete(api, rest).await,
+                _ => Answer::not_found(),
+            }
+        }
         (_, path) => match (method.as_str(), path.strip_prefix("/tasks/")) {
             ("GET" | "PATCH" | "DELETE", Some("")) => {
                 Answer::error(StatusCode::BAD_REQUEST, "must specify task id on path")

@@ -8,6 +8,7 @@ mod debug;
 mod dispatch;
 mod http_out;
 mod tasks;
+mod topics;
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,7 +1,7 @@
 //! `check` and `fmt`: scripts, without a server.
 
 use super::{CliError, flags::Flags};
-use crate::tick::{Options, compile, diagnostic::Diagnostic, format::format, parser::parse, vars::Vars};
+use crate::tick::{compile_template, diagnostic::Diagnostic, format::format, parser::parse, udf::Udfs};
 
 fn read(path: &str) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))
@@ -16,9 +16,16 @@ pub fn check(arguments: &[String]) -> Result<(), CliError> {
     let mut wrong = 0;
     for path in &flags.words {
         let source = read(path)?;
-        if let Err(error) = compile(&source, Options { vars: &Vars::new() }) {
-            wrong += 1;
-            error.diagnostics.iter().for_each(|found| eprint!("{}", found.render(path, &source)));
+        // As a template, so that vars need no values; which functions the server has is not known here.
+        match compile_template(&source, &Udfs::Any) {
+            Ok(template) => {
+                let warnings = template.compiled.warnings.iter();
+                warnings.for_each(|found| eprint!("{}", found.render_as("warning", path, &source)));
+            }
+            Err(error) => {
+                wrong += 1;
+                error.diagnostics.iter().for_each(|found| eprint!("{}", found.render(path, &source)));
+            }
         }
     }
     match wrong {

@@ -3,6 +3,7 @@
 //! Every change that the API acknowledges is one durable transaction. Values are JSON, so that a store can be read by
 //! eye and grow fields. An environment has one writer at a time; transactions are short.
 
+mod handlers;
 mod tasks;
 mod topics;
 
@@ -13,6 +14,7 @@ use heed::{
     types::{Bytes, Str},
 };
 
+pub use handlers::HandlerTable;
 pub use tasks::{StoredTask, TaskTable};
 pub use topics::TopicTable;
 
@@ -40,6 +42,7 @@ pub struct Store {
     env: Env,
     tasks: Table,
     topics: Table,
+    handlers: Table,
 }
 
 impl Store {
@@ -54,12 +57,17 @@ impl Store {
         let mut transaction = env.write_txn()?;
         let tasks = env.create_database(&mut transaction, Some("tasks"))?;
         let topics = env.create_database(&mut transaction, Some("topics"))?;
+        let handlers = env.create_database(&mut transaction, Some("handlers"))?;
         transaction.commit()?;
-        Ok(Store { env, tasks, topics })
+        Ok(Store { env, tasks, topics, handlers })
     }
 
     pub fn tasks(&self) -> TaskTable {
         TaskTable { env: self.env.clone(), table: self.tasks }
+    }
+
+    pub fn handlers(&self) -> HandlerTable {
+        HandlerTable { env: self.env.clone(), table: self.handlers }
     }
 
     pub fn topics(&self) -> TopicTable {

@@ -58,10 +58,10 @@ pub struct Node {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeKind {
+    /// A list of links, not a tree: chains are as long as scripts.
     Chain {
-        left: Box<Node>,
-        operator: ChainOp,
-        right: Box<Node>,
+        head: Box<Node>,
+        links: Vec<Link>,
     },
     Call {
         name: String,
@@ -105,6 +105,17 @@ pub enum NodeKind {
     },
     Bool(bool),
     Star,
+}
+
+/// One operator of a chain and what it calls or reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Place of the operator.
+    pub at: usize,
+    pub comment: Option<Comment>,
+    pub operator: ChainOp,
+    /// A call or an identifier.
+    pub right: Node,
 }
 
 /// `|`, `.` and `@`

@@ -5,9 +5,11 @@ use proto::plan::Dbrp;
 use super::{
     diagnostic::Diagnostic,
     format::format,
-    interpret::{interpret, task_type},
+    interpret::{Declared, Environment, interpret, task_type},
+    lint::lint,
     parser::parse,
     pipeline::{Pipeline, TaskType},
+    udf::Udfs,
     validate,
     vars::Vars,
 };
@@ -25,6 +27,8 @@ pub struct Compiled {
     /// From the script's `dbrp` statements.
     pub dbrps: Vec<Dbrp>,
     pub pipeline: Pipeline,
+    /// What is accepted and hardly meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Why a script is no task; never empty.
@@ -50,24 +54,41 @@ impl From<Diagnostic> for CompileError {
 
 /// Checks a script and makes its pipeline. The texts of errors begin as the API's do.
 pub fn compile(source: &str, options: Options<'_>) -> Result<Compiled, CompileError> {
-    let prefixed = |mut diagnostic: Diagnostic| {
-        if !diagnostic.message.starts_with("invalid task type") {
-            diagnostic.message.insert_str(0, "invalid TICKscript: ");
-        }
-        diagnostic
-    };
-    for (name, var) in options.vars {
+    compile_with_udfs(source, options, &Udfs::default())
+}
+
+/// As [`compile`], with the user-defined functions that the script may call.
+pub fn compile_with_udfs(source: &str, options: Options<'_>, udfs: &Udfs) -> Result<Compiled, CompileError> {
+    Ok(compile_in(source, Environment { vars: options.vars, udfs, template: false })?.0)
+}
+
+pub(super) fn compile_in(
+    source: &str,
+    environment: Environment<'_>,
+) -> Result<(Compiled, Vec<Declared>), CompileError> {
+    for (name, var) in environment.vars {
         var.check().map_err(|error| Diagnostic::new(format!("invalid var {name}: {error}")))?;
     }
     let parsed = parse(source);
     if !parsed.diagnostics.is_empty() {
-        return Err(CompileError { diagnostics: parsed.diagnostics.into_iter().map(prefixed).collect() });
+        return Err(prefixed(parsed.diagnostics));
     }
     let task_type = task_type(&parsed.program)?;
-    let done = interpret(source, &parsed.program, task_type, options.vars).map_err(prefixed)?;
-    validate::pipeline(&done.pipeline)
-        .map_err(|(at, message)| prefixed(Diagnostic::new(message).at(source, at, at + 1)))?;
-    Ok(Compiled { task_type, dbrps: done.dbrps, pipeline: done.pipeline })
+    let done = interpret(source, &parsed.program, task_type, environment).map_err(prefixed)?;
+    let wrong = validate::pipeline(&done.pipeline);
+    if !wrong.is_empty() {
+        let located = |(at, message)| Diagnostic::new(message).at(source, at, at + 1);
+        return Err(prefixed(wrong.into_iter().map(located).collect()));
+    }
+    let warnings = lint(source, &parsed.program, &done.pipeline);
+    Ok((Compiled { task_type, dbrps: done.dbrps, pipeline: done.pipeline, warnings }, done.declared))
+}
+
+fn prefixed(mut diagnostics: Vec<Diagnostic>) -> CompileError {
+    for diagnostic in &mut diagnostics {
+        diagnostic.message.insert_str(0, "invalid TICKscript: ");
+    }
+    CompileError { diagnostics }
 }
 
 /// The script in its standard form; as it is if it does not parse.

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Most findings of one script.
+pub const DIAGNOSTICS_MAX: usize = 20;
+
 /// One finding. Its `message` is what the API's one-line error shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
@@ -49,7 +52,12 @@ impl Diagnostic {
 
     /// The finding with its source line and a caret, for a terminal.
     pub fn render(&self, file: &str, source: &str) -> String {
-        let mut text = format!("error: {}\n", self.message);
+        self.render_as("error", file, source)
+    }
+
+    /// As [`Diagnostic::render`], with another word in front: `warning`.
+    pub fn render_as(&self, word: &str, file: &str, source: &str) -> String {
+        let mut text = format!("{word}: {}\n", self.message);
         if let (Some((start, end)), Some(Position { line, char })) = (self.span, self.position) {
             let shown = source.lines().nth(line - 1).unwrap_or_default().replace('\t', " ");
             let before = source.get(start - (char - 1)..start).map_or(char - 1, |text| text.chars().count());

@@ -95,13 +95,15 @@ impl Writer {
     }
 
     fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
-        if let NodeKind::Chain { left, operator, right } = &node.kind {
-            self.node(left, indentation, at_line_start);
-            self.newline();
-            let indentation = indentation + if *operator == ChainOp::Property { 2 * STEP } else { STEP };
-            self.comment(node.comment.as_ref(), indentation, true);
-            self.text.push_str(operator.as_str());
-            self.node(right, indentation, false);
+        if let NodeKind::Chain { head, links } = &node.kind {
+            self.node(head, indentation, at_line_start);
+            for link in links {
+                self.newline();
+                let indentation = indentation + if link.operator == ChainOp::Property { 2 * STEP } else { STEP };
+                self.comment(link.comment.as_ref(), indentation, true);
+                self.text.push_str(link.operator.as_str());
+                self.node(&link.right, indentation, false);
+            }
             return;
         }
         if let NodeKind::Binary { operator, left, right, parentheses, multiline } = &node.kind {

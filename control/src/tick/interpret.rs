@@ -3,20 +3,31 @@
 //! reference: tickscript §4, §5.
 
 mod call;
+mod chain;
 mod constant;
 mod lambda;
+mod names;
+mod place;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use proto::plan::Dbrp;
 
 use super::{
-    ast::{ChainOp, Node, NodeKind, Program, Statement},
-    diagnostic::{Diagnostic, suggest},
+    ast::{Comment, Identifier, Node, NodeKind, Program, Statement},
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic},
     pipeline::{Pipeline, TaskType},
+    udf::Udfs,
     value::ScriptValue,
     vars::{Var, Vars},
 };
+
+/// Types of `var name type`.
+const TYPES: [&str; 9] = ["int", "float", "bool", "string", "regex", "duration", "lambda", "list", "star"];
 
 /// What a script says.
 #[derive(Debug)]
@@ -24,6 +35,30 @@ pub struct Interpreted {
     pub pipeline: Pipeline,
     /// From `dbrp` statements, in order.
     pub dbrps: Vec<Dbrp>,
+    /// The vars of a template, in order.
+    pub declared: Vec<Declared>,
+}
+
+/// A var as the script declares it.
+#[derive(Debug)]
+pub struct Declared {
+    pub name: String,
+    pub comment: Option<Comment>,
+    /// Of `var name type`, which has no value yet.
+    pub type_name: Option<&'static str>,
+    pub value: ScriptValue,
+    /// The body of a lambda, with vars put in as literals.
+    pub lambda: Option<Node>,
+}
+
+/// What stands beside the script.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// Values that replace those of declarations.
+    pub vars: &'a Vars,
+    pub udfs: &'a Udfs,
+    /// A var without a value has the zero value of its type.
+    pub template: bool,
 }
 
 /// The type of a task by the source that its script uses: looked for at the left end of chains, at the top and on the
@@ -36,8 +71,8 @@ pub fn task_type(program: &Program) -> Result<TaskType, Diagnostic> {
             Statement::Expression(node) => node,
             _ => continue,
         };
-        while let NodeKind::Chain { left, .. } = &node.kind {
-            node = left;
+        if let NodeKind::Chain { head, .. } = &node.kind {
+            node = head;
         }
         match &node.kind {
             NodeKind::Identifier(name) => {
@@ -56,164 +91,172 @@ pub fn task_type(program: &Program) -> Result<TaskType, Diagnostic> {
     }
 }
 
-/// Runs a script that parsed. `vars` replace values of its declarations.
-pub fn interpret(source: &str, program: &Program, task_type: TaskType, vars: &Vars) -> Result<Interpreted, Diagnostic> {
-    let pipeline = Pipeline::new(task_type).ok_or_else(|| Diagnostic::new("the table of nodes has no sources"))?;
-    let name = if task_type == TaskType::Stream { "stream" } else { "batch" };
-    let mut scope = BTreeMap::new();
-    scope.insert("time".to_owned(), ScriptValue::Function("time".to_owned()));
-    scope.insert(name.to_owned(), ScriptValue::Node(0));
-    let mut interpreter = Interpreter { source, scope, pipeline, vars, dbrps: Vec::new() };
-    for statement in &program.statements {
-        interpreter.statement(statement)?;
+/// Runs a script that parsed. Statements that depend on one that failed are passed over; the first error is the one that
+/// ends the run of a script that is read from top to bottom.
+pub fn interpret(
+    source: &str,
+    program: &Program,
+    task_type: TaskType,
+    environment: Environment<'_>,
+) -> Result<Interpreted, Vec<Diagnostic>> {
+    let no_sources = || vec![Diagnostic::new("the table of nodes has no sources")];
+    let mut interpreter = Interpreter::new(source, task_type, environment).ok_or_else(no_sources)?;
+    interpreter.run(program);
+    let Interpreter { found, pipeline, dbrps, declared, .. } = interpreter;
+    if !found.is_empty() {
+        return Err(found);
     }
-    if interpreter.pipeline.nodes.len() < 2 {
-        return Err(Diagnostic::new("task does nothing").help("a task needs at least one node behind its source"));
+    if pipeline.nodes.len() < 2 {
+        let nothing = Diagnostic::new("task does nothing").help("a task needs at least one node behind its source");
+        return Err(vec![nothing]);
     }
-    Ok(Interpreted { pipeline: interpreter.pipeline, dbrps: interpreter.dbrps })
+    Ok(Interpreted { pipeline, dbrps, declared })
 }
 
 struct Interpreter<'a> {
     source: &'a str,
     scope: BTreeMap<String, ScriptValue>,
     pipeline: Pipeline,
-    vars: &'a Vars,
+    environment: Environment<'a>,
     dbrps: Vec<Dbrp>,
+    declared: Vec<Declared>,
+    /// Bodies of the lambdas that vars hold, for templates.
+    lambdas: BTreeMap<String, Node>,
+    found: Vec<Diagnostic>,
+    /// Names whose declaration failed.
+    failed: BTreeSet<String>,
+    /// Bytes of values that were taken from vars so far.
+    copied: Cell<usize>,
 }
 
-impl Interpreter<'_> {
-    /// An error with its place in front.
-    fn located(&self, node: &Node, message: impl Into<String>) -> Diagnostic {
-        let end = match &node.kind {
-            NodeKind::Call { name, .. } | NodeKind::Identifier(name) => node.at + name.len(),
-            _ => node.at + 1,
-        };
-        Diagnostic::new(message).located(self.source, node.at, end)
+impl<'a> Interpreter<'a> {
+    fn new(source: &'a str, task_type: TaskType, environment: Environment<'a>) -> Option<Self> {
+        let name = if task_type == TaskType::Stream { "stream" } else { "batch" };
+        let mut scope = BTreeMap::new();
+        scope.insert("time".to_owned(), ScriptValue::Function("time".to_owned()));
+        scope.insert(name.to_owned(), ScriptValue::Node(0));
+        Some(Interpreter {
+            source,
+            scope,
+            pipeline: Pipeline::new(task_type)?,
+            environment,
+            dbrps: Vec::new(),
+            declared: Vec::new(),
+            lambdas: BTreeMap::new(),
+            found: Vec::new(),
+            failed: BTreeSet::new(),
+            copied: Cell::new(0),
+        })
+    }
+
+    fn run(&mut self, program: &Program) {
+        for statement in &program.statements {
+            let declares = match statement {
+                Statement::Declaration { name, .. } | Statement::TypedDeclaration { name, .. } => Some(&name.name),
+                _ => None,
+            };
+            let done = if names::uses_any(statement, &self.failed) {
+                Err(None)
+            } else {
+                self.statement(statement).map_err(Some)
+            };
+            if let Err(error) = done {
+                self.found.extend(error);
+                if let Some(name) = declares.filter(|name| !self.scope.contains_key(*name)) {
+                    self.failed.insert(name.clone());
+                }
+            }
+            if self.found.len() >= DIAGNOSTICS_MAX {
+                return;
+            }
+        }
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         match statement {
-            Statement::Declaration { name, value, .. } => {
-                let value = match &value.kind {
-                    // A function that is named only is not called.
-                    NodeKind::Call { name, .. } => ScriptValue::Function(name.clone()),
-                    _ => self.value(value)?,
-                };
-                if self.scope.contains_key(&name.name) {
-                    return Err(Diagnostic::new(format!("attempted to redefine {}, vars are immutable", name.name))
-                        .at(self.source, name.at, name.at + name.name.len()));
-                }
-                let value = match self.vars.get(&name.name) {
-                    Some(var) => supplied(&name.name, var, value.type_name())?,
-                    None => value,
-                };
-                self.scope.insert(name.name.clone(), value);
-            }
-            Statement::TypedDeclaration { name, type_name, .. } => {
-                const TYPES: [&str; 9] =
-                    ["int", "float", "bool", "string", "regex", "duration", "lambda", "list", "star"];
-                if !TYPES.contains(&type_name.name.as_str()) {
-                    let mut error = Diagnostic::new(format!("invalid var type {:?}", type_name.name));
-                    error = error.at(self.source, type_name.at, type_name.at + type_name.name.len());
-                    return Err(error.help(format!("types are {}", TYPES.join(", "))));
-                }
-                let var = self.vars.get(&name.name).ok_or_else(|| {
-                    Diagnostic::new(format!("missing value for var {:?}.", name.name)).at(
-                        self.source,
-                        name.at,
-                        name.at + name.name.len(),
-                    )
-                })?;
-                let value = supplied(&name.name, var, &type_name.name)?;
-                self.scope.insert(name.name.clone(), value);
+            Statement::Declaration { comment, name, value } => self.declare(comment.as_ref(), name, value)?,
+            Statement::TypedDeclaration { comment, name, type_name } => {
+                self.declare_typed(comment.as_ref(), name, type_name)?;
             }
             Statement::Dbrp { db, rp, .. } => self.dbrps.push(Dbrp { db: db.clone(), rp: rp.clone() }),
-            Statement::Expression(node) => match &node.kind {
-                // A loose name is not even looked up.
-                NodeKind::Identifier(_) => {}
-                NodeKind::Call { name, .. } => {
-                    return Err(self.located(node, format!("no global function {name:?} defined")));
-                }
-                _ => {
-                    self.value(node)?;
-                }
-            },
+            // A loose name is not even looked up.
+            Statement::Expression(Node { kind: NodeKind::Identifier(_), .. }) => {}
+            Statement::Expression(node) => {
+                self.value(node)?;
+            }
         }
         Ok(())
     }
 
-    fn lookup(&self, name: &str, at: usize) -> Result<ScriptValue, Diagnostic> {
-        if let Some(value) = self.scope.get(name) {
-            return Ok(value.clone());
-        }
-        let names: Vec<&str> = self.scope.keys().map(String::as_str).collect();
-        let mut error = Diagnostic::new(format!("name {name:?} is undefined. Names in scope: {}", names.join(",")));
-        error = error.at(self.source, at, at + name.len());
-        error.help = match (name, suggest(name, names.iter().copied())) {
-            ("true" | "True", _) => Some("the literal is TRUE".to_owned()),
-            ("false" | "False", _) => Some("the literal is FALSE".to_owned()),
-            (_, Some(meant)) => Some(format!("did you mean {meant}?")),
-            _ => None,
+    fn declare(&mut self, comment: Option<&Comment>, name: &Identifier, node: &Node) -> Result<(), Diagnostic> {
+        let value = match &node.kind {
+            // A function that is named only is not called.
+            NodeKind::Call { name, .. } => ScriptValue::Function(name.clone()),
+            _ => self.value(node)?,
         };
-        Err(error)
+        if self.scope.contains_key(&name.name) {
+            return Err(Diagnostic::new(format!("attempted to redefine {}, vars are immutable", name.name)).at(
+                self.source,
+                name.at,
+                name.at + name.name.len(),
+            ));
+        }
+        let value = match self.environment.vars.get(&name.name) {
+            Some(var) => supplied(&name.name, var, value.type_name())?,
+            None => value,
+        };
+        if self.environment.template {
+            let lambda = self.lambda_body(node)?;
+            if let Some(body) = &lambda {
+                self.lambdas.insert(name.name.clone(), body.clone());
+            }
+            let (name, comment, value) = (name.name.clone(), comment.cloned(), value.clone());
+            self.declared.push(Declared { name, comment, type_name: None, value, lambda });
+        }
+        self.scope.insert(name.name.clone(), value);
+        Ok(())
     }
 
-    /// The value of an expression at the top of a script or as an argument.
-    fn value(&mut self, node: &Node) -> Result<ScriptValue, Diagnostic> {
-        Ok(match &node.kind {
-            NodeKind::Chain { left, operator, right } => return self.chain(node, left, *operator, right),
-            NodeKind::Call { name, .. } if name == "time" => {
-                return Err(self.located(node, "time() is for the groupBy of a query"));
-            }
-            NodeKind::Call { name, .. } => {
-                return Err(self.located(node, format!("no global function {name:?} defined")));
-            }
-            NodeKind::Identifier(name) => match self.lookup(name, node.at)? {
-                ScriptValue::Function(name) if name != "time" => {
-                    return Err(self.located(node, format!("no global function {name:?} defined")));
-                }
-                value => value,
-            },
-            NodeKind::Lambda(body) => ScriptValue::Lambda(self.lambda(body)?),
-            NodeKind::List(items) => {
-                let items = items.iter().map(|item| self.value(item)).collect::<Result<_, _>>()?;
-                ScriptValue::List(items)
-            }
-            NodeKind::Binary { .. } | NodeKind::Unary { .. } => self.constant(node)?,
-            NodeKind::Int { value, .. } => ScriptValue::Int(*value),
-            NodeKind::Float(value) => ScriptValue::Float(*value),
-            NodeKind::Duration { value, .. } => ScriptValue::Duration(*value),
-            NodeKind::String { value, .. } => ScriptValue::String(value.clone()),
-            NodeKind::Reference(name) => ScriptValue::Reference(name.clone()),
-            NodeKind::Regex { pattern, .. } => ScriptValue::Regex(pattern.clone()),
-            NodeKind::Bool(value) => ScriptValue::Bool(*value),
-            NodeKind::Star => ScriptValue::Star,
-        })
-    }
-
-    fn chain(&mut self, node: &Node, left: &Node, operator: ChainOp, right: &Node) -> Result<ScriptValue, Diagnostic> {
-        let value = self.value(left)?;
-        let ScriptValue::Node(index) = value else {
-            let message = format!("a {} has no methods or properties", value.type_name());
-            return Err(self.located(right, message));
+    fn declare_typed(
+        &mut self,
+        comment: Option<&Comment>,
+        name: &Identifier,
+        type_name: &Identifier,
+    ) -> Result<(), Diagnostic> {
+        let Some(known) = TYPES.into_iter().find(|known| *known == type_name.name) else {
+            let error = Diagnostic::new(format!("invalid var type {:?}", type_name.name));
+            let error = error.at(self.source, type_name.at, type_name.at + type_name.name.len());
+            return Err(error.help(format!("types are {}", TYPES.join(", "))));
         };
-        match &right.kind {
-            NodeKind::Call { name, arguments, .. } => {
-                let mut values = Vec::with_capacity(arguments.len());
-                for argument in arguments {
-                    values.push(self.value(argument)?);
-                }
-                // One list alone is the list of arguments.
-                if let [ScriptValue::List(_)] = values.as_slice()
-                    && let Some(ScriptValue::List(items)) = values.pop()
-                {
-                    values = items;
-                }
-                self.call(index, operator, right, name, values)
+        let value = match self.environment.vars.get(&name.name) {
+            Some(var) => supplied(&name.name, var, known)?,
+            None if self.environment.template => zero(known),
+            None => {
+                let error = Diagnostic::new(format!("missing value for var {:?}.", name.name));
+                return Err(error.at(self.source, name.at, name.at + name.name.len()));
             }
-            NodeKind::Identifier(name) => self.read(node, index, name),
-            _ => Err(self.located(right, "expected a method")),
+        };
+        if self.environment.template {
+            let (name, comment, value) = (name.name.clone(), comment.cloned(), value.clone());
+            self.declared.push(Declared { name, comment, type_name: Some(known), value, lambda: None });
         }
+        self.scope.insert(name.name.clone(), value);
+        Ok(())
+    }
+}
+
+/// What a var of a template has for a value until a task supplies one.
+fn zero(type_name: &str) -> ScriptValue {
+    match type_name {
+        "int" => ScriptValue::Int(0),
+        "float" => ScriptValue::Float(0.0),
+        "bool" => ScriptValue::Bool(false),
+        "string" => ScriptValue::String(String::new()),
+        "regex" => ScriptValue::Regex(String::new()),
+        "duration" => ScriptValue::Duration(0),
+        "lambda" => ScriptValue::Lambda(proto::Expr::Literal(proto::Value::Bool(false))),
+        "list" => ScriptValue::List(Vec::new()),
+        _ => ScriptValue::Star,
     }
 }
 
@@ -228,10 +271,13 @@ fn supplied(name: &str, var: &Var, declared: &str) -> Result<ScriptValue, Diagno
     var.to_value().map_err(|error| Diagnostic::new(format!("invalid var {name}: {error}")))
 }
 
-/// The expression of a lambda that is supplied as a var: names in it stay unresolved, so there may be none.
-pub(super) fn supplied_lambda(source: &str, body: &Node) -> Result<proto::Expr, String> {
-    let pipeline = Pipeline::new(TaskType::Stream).ok_or("the table of nodes has no sources")?;
-    let vars = Vars::new();
-    let interpreter = Interpreter { source, scope: BTreeMap::new(), pipeline, vars: &vars, dbrps: Vec::new() };
+/// The expression of a lambda that stands alone: the only names in it are those of `constants`.
+pub(super) fn lone_lambda(source: &str, body: &Node, constants: &[(&str, i64)]) -> Result<proto::Expr, String> {
+    let (vars, udfs) = (Vars::new(), Udfs::default());
+    let environment = Environment { vars: &vars, udfs: &udfs, template: false };
+    let interpreter = Interpreter::new(source, TaskType::Stream, environment);
+    let mut interpreter = interpreter.ok_or("the table of nodes has no sources")?;
+    let constant = |(name, value): &(&str, i64)| ((*name).to_owned(), ScriptValue::Int(*value));
+    interpreter.scope = constants.iter().map(constant).collect();
     interpreter.lambda(body).map_err(|error| error.message)
 }

@@ -76,9 +76,12 @@ pub struct Token {
     pub comment: Option<Comment>,
 }
 
+/// Most regular expressions of one script.
+const REGEXES_MAX: usize = 1_000;
+
 /// The tokens of a script. The last one is [`TokenKind::End`] or what is no token.
 pub fn tokens(source: &str) -> Vec<Token> {
-    let mut lexer = Lexer { source, at: 0, behind_operand: false, regex_due: false };
+    let mut lexer = Lexer { source, at: 0, behind_operand: false, number_due: true, regex_due: false, regexes: 0 };
     let mut tokens = Vec::new();
     loop {
         let token = lexer.token();
@@ -94,8 +97,12 @@ struct Lexer<'a> {
     source: &'a str,
     at: usize,
     behind_operand: bool,
+    /// Where a point and a digit begin a number: where no operand stands before, keywords are none.
+    number_due: bool,
     /// Behind `=`, `=~` and `!~` a slash begins a regular expression, even an empty one.
     regex_due: bool,
+    /// Regular expressions so far: each one is compiled.
+    regexes: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -112,15 +119,12 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let kind = self.kind();
         self.regex_due = matches!(kind, TokenKind::Assign | TokenKind::RegexMatch | TokenKind::RegexNotMatch);
-        self.behind_operand = matches!(
+        let keyword =
+            matches!(kind, TokenKind::Var | TokenKind::Dbrp | TokenKind::And | TokenKind::Or | TokenKind::Lambda);
+        let operand = matches!(
             kind,
-            TokenKind::Var
-                | TokenKind::Dbrp
-                | TokenKind::True
+            TokenKind::True
                 | TokenKind::False
-                | TokenKind::And
-                | TokenKind::Or
-                | TokenKind::Lambda
                 | TokenKind::Identifier(_)
                 | TokenKind::Int { .. }
                 | TokenKind::Float(_)
@@ -130,6 +134,8 @@ impl<'a> Lexer<'a> {
                 | TokenKind::RightParenthesis
                 | TokenKind::BadLiteral(_)
         );
+        self.behind_operand = keyword || operand;
+        self.number_due = !operand && !matches!(kind, TokenKind::RightBracket | TokenKind::Regex { .. });
         Token { kind, start, end: self.at, comment }
     }
 
@@ -170,7 +176,7 @@ impl<'a> Lexer<'a> {
             'a'..='z' | 'A'..='Z' => self.word(),
             c if c.is_alphabetic() => self.word(),
             '0'..='9' => self.number(),
-            '.' if !self.behind_operand && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.number(),
+            '.' if self.number_due && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.number(),
             '\'' => self.string(),
             '"' => match self.delimited('"', "unterminated field reference") {
                 Ok(text) => TokenKind::Reference(text.replace("\\\"", "\"")),
@@ -237,6 +243,10 @@ impl<'a> Lexer<'a> {
         match self.delimited('/', "unterminated regex") {
             Ok(text) => {
                 let pattern = text.replace("\\/", "/");
+                self.regexes += 1;
+                if self.regexes > REGEXES_MAX {
+                    return TokenKind::BadLiteral(format!("more than {REGEXES_MAX} regular expressions"));
+                }
                 match proto::regex_dialect::translate(&pattern) {
                     Ok(translated) if regex::Regex::new(&translated).is_ok() => TokenKind::Regex { pattern, text },
                     Ok(_) => TokenKind::BadLiteral(format!("error parsing regexp: `{pattern}`")),

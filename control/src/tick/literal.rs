@@ -65,6 +65,17 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     Some(sign * sum)
 }
 
+/// Nanoseconds as a literal: a count of the largest unit that divides them; below a microsecond they are cut off.
+pub fn duration_text(nanoseconds: i64) -> String {
+    let fits = |(_, unit): &&(&str, i64)| nanoseconds % unit == 0;
+    let largest = UNITS.iter().filter(fits).max_by_key(|(name, unit)| (*unit, *name == "u"));
+    match largest {
+        _ if nanoseconds == 0 => "0s".to_owned(),
+        Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
+        None => format!("{}u", nanoseconds / 1_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +87,14 @@ mod tests {
         assert_eq!(parse_duration("1w2d"), Some(9 * 86_400_000_000_000));
         for bad in ["", "5", "1.5h", "+5s", "5S", "1ns", "-"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_in_their_largest_unit() {
+        let cases = [(0, "0s"), (90_000_000_000, "90s"), (3_600_000_000_000, "1h"), (-5_000, "-5u"), (1_500, "1u")];
+        for (nanoseconds, text) in cases {
+            assert_eq!(duration_text(nanoseconds), text);
         }
     }
 

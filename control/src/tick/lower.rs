@@ -4,6 +4,7 @@
 
 mod alert;
 mod nodes;
+mod start;
 
 use proto::plan::{Dbrp, EdgeType, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
 
@@ -61,10 +62,7 @@ impl Pipeline {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut topics = Vec::new();
         for node in &self.nodes {
-            let edges = node.parents.iter().map(|parent| self.nodes[*parent].provides);
-            if edges.clone().any(|edge| Some(edge) != edges.clone().next()) {
-                return Err(LowerError(format!("cannot add child mismatched edges to {}", node.name)));
-            }
+            start::check(self, node, lowering)?;
             let kind = match node.spec.method {
                 "alert" => {
                     let (alert, own) = alert::lower(node, lowering)?;

@@ -12,21 +12,28 @@
 
 pub mod ast;
 mod compile;
+mod condition;
 pub mod diagnostic;
 pub mod dot;
 pub mod format;
+mod functions;
 mod interpret;
 mod lexer;
+mod lint;
 pub mod literal;
 mod lower;
 pub mod parser;
 pub mod pipeline;
 pub mod table;
+mod template;
 #[cfg(test)]
 mod tests;
+pub mod udf;
 mod validate;
 mod value;
 pub mod vars;
 
-pub use compile::{CompileError, Compiled, Options, compile, format_script};
+pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script};
+pub use condition::condition;
 pub use lower::{Endpoint, LowerError, Lowering, NodeHandlers};
+pub use template::{Template, TemplateVar, compile_template};

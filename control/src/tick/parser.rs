@@ -6,19 +6,16 @@
 use proto::expr::{BinaryOp, UnaryOp};
 
 use super::{
-    ast::{ChainOp, Comment, Identifier, Node, NodeKind, Program, Statement},
-    diagnostic::{Diagnostic, position},
+    ast::{ChainOp, Comment, Identifier, Link, Node, NodeKind, Program, Statement},
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic, position},
     lexer::{Token, TokenKind, tokens},
 };
 
-/// Deepest nesting, chains and sums counted by their links: the tree is walked recursively.
+/// Deepest nesting, sums counted by their operators: the tree is walked recursively.
 const DEPTH_MAX: usize = proto::limits::EXPR_DEPTH_MAX;
 
 /// Longest script, in bytes.
 pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
-
-/// Diagnostics of one script.
-const DIAGNOSTICS_MAX: usize = 20;
 
 /// The tree of a script, as far as it goes, and what is wrong with it.
 #[derive(Debug)]
@@ -31,8 +28,7 @@ pub struct Parse {
 pub fn parse(source: &str) -> Parse {
     let program = Program { statements: Vec::new(), trailing: None };
     if source.len() > SCRIPT_BYTES_MAX {
-        let message = format!("parser: the script has {} bytes, {SCRIPT_BYTES_MAX} are allowed", source.len());
-        return Parse { program, diagnostics: vec![Diagnostic::new(message)] };
+        return Parse { program, diagnostics: vec![too_long(source)] };
     }
     let mut parser = Parser { source, tokens: tokens(source), at: 0, depth: 0 };
     let mut parse = Parse { program, diagnostics: Vec::new() };
@@ -55,12 +51,19 @@ pub fn parse(source: &str) -> Parse {
 
 /// Parses one lambda expression, without the word in front, as vars write it.
 pub fn parse_lambda(source: &str) -> Result<Node, Diagnostic> {
+    if source.len() > SCRIPT_BYTES_MAX {
+        return Err(too_long(source));
+    }
     let mut parser = Parser { source, tokens: tokens(source), at: 0, depth: 0 };
     let node = parser.binary(0)?;
     match parser.peek() {
         TokenKind::End => Ok(node),
         _ => Err(parser.unexpected(&["EOF"])),
     }
+}
+
+fn too_long(source: &str) -> Diagnostic {
+    Diagnostic::new(format!("parser: the script has {} bytes, {SCRIPT_BYTES_MAX} are allowed", source.len()))
 }
 
 struct Parser<'a> {
@@ -124,16 +127,32 @@ impl Parser<'_> {
             words.join(",")
         );
         let mut diagnostic = Diagnostic::new(message).at(self.source, token.start, token.end.max(token.start + 1));
-        if let TokenKind::Identifier(word) = &token.kind {
-            diagnostic.help = match word.as_str() {
-                "true" | "True" => Some("the literal is TRUE".to_owned()),
-                "false" | "False" => Some("the literal is FALSE".to_owned()),
-                "and" => Some("the operator is AND".to_owned()),
-                "or" => Some("the operator is OR".to_owned()),
-                _ => None,
-            };
-        }
+        diagnostic.help = self.hint().map(str::to_owned);
         diagnostic
+    }
+
+    /// What other languages write here, and how it is written in this one.
+    fn hint(&self) -> Option<&'static str> {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map(|token| &token.kind);
+        let after_not = matches!(before, Some(TokenKind::Identifier(word)) if word.eq_ignore_ascii_case("not"));
+        Some(match self.peek() {
+            TokenKind::Identifier(word) => match word.as_str() {
+                "true" | "True" => "the literal is TRUE",
+                "false" | "False" => "the literal is FALSE",
+                "and" | "And" => "the operator is AND",
+                "or" | "Or" => "the operator is OR",
+                _ if after_not => "the operator is !",
+                _ => return None,
+            },
+            TokenKind::Error(_) if self.source[self.token().start..].starts_with('&') => "the operator is AND",
+            TokenKind::Pipe if before == Some(&TokenKind::Pipe) => "the operator is OR",
+            TokenKind::Assign if before != Some(&TokenKind::Var) => "equality is ==",
+            TokenKind::Divide => "a regular expression stands behind =~ or !~, or as an argument",
+            TokenKind::Reference(_) if after_not => "the operator is !",
+            TokenKind::Reference(_) => "double quotes name fields and tags in lambdas; a string has single quotes",
+            TokenKind::End => "the script ends too early: is a parenthesis or a bracket open?",
+            _ => return None,
+        })
     }
 
     /// Up to ten bytes on both sides of a place, within its line.
@@ -271,19 +290,15 @@ impl Parser<'_> {
         Node { at: token.start, comment: token.comment, kind: NodeKind::Identifier(name) }
     }
 
-    fn chain(&mut self, mut left: Node) -> Result<Node, Diagnostic> {
-        let depth = self.depth;
+    fn chain(&mut self, head: Node) -> Result<Node, Diagnostic> {
+        let (mut at, mut links) = (head.at, Vec::new());
         loop {
             let operator = match self.peek() {
                 TokenKind::Pipe => ChainOp::Chaining,
                 TokenKind::Dot => ChainOp::Property,
                 TokenKind::At => ChainOp::Udf,
-                _ => {
-                    self.depth = depth;
-                    return Ok(left);
-                }
+                _ => return Ok(Node { at, comment: None, kind: NodeKind::Chain { head: Box::new(head), links } }),
             };
-            self.descend()?;
             let token = self.next();
             if !matches!(self.peek(), TokenKind::Identifier(_)) {
                 return Err(self.unexpected(&["identifier"]));
@@ -295,8 +310,8 @@ impl Parser<'_> {
             } else {
                 self.plain_identifier()
             };
-            let kind = NodeKind::Chain { left: Box::new(left), operator, right: Box::new(right) };
-            left = Node { at: token.start, comment: token.comment, kind };
+            at = token.start;
+            links.push(Link { at, comment: token.comment, operator, right });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     table::{self, Edge, NodeSpec, Property},
+    udf::UdfCall,
     value::ScriptValue,
 };
 
@@ -37,8 +38,21 @@ pub struct PipelineNode {
     pub provides: Edge,
     /// The node whose statistics this source shows.
     pub watches: Option<usize>,
+    /// What an alert that `deadman` made says by default.
+    pub deadman: Option<Deadman>,
+    /// The function that a UDF node calls.
+    pub udf: Option<UdfCall>,
     /// Place of the call in the script, for errors.
     pub at: usize,
+}
+
+/// What the words NODE_NAME and INTERVAL stand for in the id and message of a deadman.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadman {
+    /// Name of the watched node.
+    pub node: String,
+    /// Nanoseconds.
+    pub interval: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +70,7 @@ impl Pipeline {
             TaskType::Batch => ("batch", Edge::Batch),
         };
         let source = PipelineNode {
-            spec: table::source(method)?,
+            spec: table::by_kind(method)?,
             name: format!("{method}0"),
             arguments: Vec::new(),
             settings: Vec::new(),
@@ -65,6 +79,8 @@ impl Pipeline {
             children: Vec::new(),
             provides,
             watches: None,
+            deadman: None,
+            udf: None,
             at: 0,
         };
         Some(Pipeline { task_type, nodes: vec![source], next_number: 1 })
@@ -103,8 +119,23 @@ impl Pipeline {
             children: Vec::new(),
             provides,
             watches: None,
+            deadman: None,
+            udf: None,
             at,
         });
+        index
+    }
+
+    /// Adds a node that calls a UDF, whose name it bears.
+    pub fn add_udf(&mut self, spec: &'static NodeSpec, call: UdfCall, parent: usize, at: usize) -> usize {
+        let index = self.add(spec, Vec::new(), vec![parent], at);
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.name = format!("{}{}", call.name, self.next_number - 1);
+            if call.udf.provides != Edge::Same {
+                node.provides = call.udf.provides;
+            }
+            node.udf = Some(call);
+        }
         index
     }
 

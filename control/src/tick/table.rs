@@ -1,12 +1,30 @@
-//! The nodes of the language: one table that the checker, the formatter of error texts and the documentation read.
+//! The nodes of the language: one table that the checker, the texts of errors and the documentation read.
 //!
 //! reference: nodes-stream §3, nodes-alert-join-io §1, §2, §6, §7, batch-and-replay. A row says what a node is called, what
 //! it takes, and which properties it has; what the values mean is said where they are lowered to the plan.
 
 mod alert;
-mod rows;
+mod handlers;
+mod influxql;
+mod output;
+mod sources;
+mod transform;
 
-pub use rows::NODES;
+const STRING: &[Kind] = &[Kind::String];
+const INT: &[Kind] = &[Kind::Int];
+const DURATION: &[Kind] = &[Kind::Duration];
+const BOOL: &[Kind] = &[Kind::Bool];
+const LAMBDA: &[Kind] = &[Kind::Lambda];
+const PAIR: &[Kind] = &[Kind::String, Kind::String];
+const NONE: Parameters = fixed(&[]);
+const FIELD: Parameters = fixed(STRING);
+const SAME: (Edge, Edge) = (Edge::Same, Edge::Same);
+const AS: Property = value("as", STRING, "name of the result");
+
+/// All nodes.
+pub fn nodes() -> impl Iterator<Item = &'static NodeSpec> {
+    [sources::NODES, transform::NODES, influxql::NODES, output::NODES].into_iter().flatten()
+}
 
 /// What an argument may be. Nothing is converted (reference: tickscript §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +64,18 @@ pub struct Parameters {
     pub rest: Option<Kind>,
     /// Most arguments of the variadic part.
     pub rest_max: usize,
+}
+
+impl Parameters {
+    /// Most arguments.
+    pub fn most(&self) -> usize {
+        self.fixed.len().saturating_add(self.rest.map_or(0, |_| self.rest_max))
+    }
+
+    /// Whether so many arguments fit.
+    pub fn takes(&self, arguments: usize) -> bool {
+        (self.fixed.len()..=self.most()).contains(&arguments)
+    }
 }
 
 /// Exactly these arguments.
@@ -96,6 +126,16 @@ pub const fn adding(name: &'static str, parameters: Parameters, doc: &'static st
     Property { name, parameters, adds: true, plain: false, handler: None, doc }
 }
 
+/// A property method that adds an alert handler with properties of its own.
+pub const fn handler(
+    name: &'static str,
+    parameters: Parameters,
+    properties: &'static [Property],
+    doc: &'static str,
+) -> Property {
+    Property { name, parameters, adds: true, plain: false, handler: Some(properties), doc }
+}
+
 /// What kind of edge a node takes or gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
@@ -117,6 +157,8 @@ pub struct NodeSpec {
     /// Nothing can follow.
     pub ends: bool,
     pub properties: &'static [Property],
+    /// Properties that name alert handlers.
+    pub handlers: &'static [Property],
     /// Where it may be called, if not everywhere.
     pub on: On,
     pub doc: &'static str,
@@ -137,10 +179,33 @@ pub enum On {
     Nothing,
 }
 
+/// A node between a parent and its children: what it takes and gives, `edges`.
+const fn node(
+    method: &'static str,
+    kind: &'static str,
+    parameters: Parameters,
+    edges: (Edge, Edge),
+    properties: &'static [Property],
+    doc: &'static str,
+) -> NodeSpec {
+    let (wants, provides) = edges;
+    NodeSpec { method, kind, parameters, wants, provides, ends: false, properties, handlers: &[], on: On::Nodes, doc }
+}
+
+/// A node that no chaining method makes.
+const fn source(method: &'static str, edge: Edge, doc: &'static str) -> NodeSpec {
+    NodeSpec { on: On::Nothing, ..node(method, method, NONE, (edge, edge), &[], doc) }
+}
+
 impl NodeSpec {
     pub fn property(&self, name: &str) -> Option<&'static Property> {
-        find(self.properties, name)
+        find(self.properties, name).or_else(|| find(self.handlers, name))
     }
+}
+
+/// The alert handlers that a node may have.
+pub fn handlers_of(method: &str) -> impl Iterator<Item = &'static Property> {
+    by_method(method).into_iter().flat_map(|spec| spec.handlers)
 }
 
 /// A property by name; the first letter counts in any case.
@@ -149,13 +214,13 @@ pub fn find(properties: &'static [Property], name: &str) -> Option<&'static Prop
 }
 
 /// The node that a chaining method makes.
-pub fn node(method: &str) -> Option<&'static NodeSpec> {
-    NODES.iter().find(|spec| spec.on != On::Nothing && same_name(spec.method, method))
+pub fn by_method(method: &str) -> Option<&'static NodeSpec> {
+    nodes().find(|spec| spec.on != On::Nothing && same_name(spec.method, method))
 }
 
-/// A node that no method makes: `stream`, `batch`, `noop`.
-pub fn source(method: &str) -> Option<&'static NodeSpec> {
-    NODES.iter().find(|spec| spec.on == On::Nothing && spec.method == method)
+/// A node that no method makes: `stream`, `batch`, `noop`, `udf`.
+pub fn by_kind(kind: &str) -> Option<&'static NodeSpec> {
+    nodes().find(|spec| spec.on == On::Nothing && spec.kind == kind)
 }
 
 /// Whether two names of methods are the same: the first letter counts in any case, the others as they are.

@@ -1,9 +1,11 @@
 //! What a node checks of itself beyond counts and types of arguments: the errors of definition (status 400).
 //!
-//! reference: nodes-stream §4 to §15, nodes-alert-join-io §1.1, §2.10.
+//! reference: nodes-stream §4 to §15, nodes-alert-join-io §1.1, §2.10, §6.3, §7, §9. What only a start finds (status 500) is
+//! said where nodes are lowered.
 
 use super::{
-    pipeline::{Pipeline, PipelineNode},
+    diagnostic::DIAGNOSTICS_MAX,
+    pipeline::{Pipeline, PipelineNode, strings},
     table::{NodeSpec, Property},
     value::ScriptValue,
 };
@@ -25,7 +27,7 @@ pub fn arguments(spec: &NodeSpec, arguments: &[ScriptValue]) -> Result<(), Strin
 pub fn property(spec: &NodeSpec, property: &Property, arguments: &[ScriptValue]) -> Result<(), String> {
     match (spec.method, property.name) {
         ("from", "groupBy") => dimensions(arguments),
-        ("default", "field") => match arguments {
+        ("default" | "sideload", "field") => match arguments {
             [_, ScriptValue::Float(_) | ScriptValue::Int(_) | ScriptValue::String(_) | ScriptValue::Bool(_)] => Ok(()),
             [ScriptValue::String(name), other] => Err(format!(
                 "unsupported type {} for field {name:?}, field default values must be float,int,string or bool",
@@ -34,13 +36,22 @@ pub fn property(spec: &NodeSpec, property: &Property, arguments: &[ScriptValue])
             _ => Ok(()),
         },
         ("httpPost", "header") => header(arguments),
+        (_, "snmpTrap") if strings(arguments).iter().any(String::is_empty) => {
+            Err("you must supply a trap Oid".to_owned())
+        }
         _ => Ok(()),
     }
 }
 
 /// Arguments of a property of an alert handler.
 pub fn handler_property(property: &Property, arguments: &[ScriptValue]) -> Result<(), String> {
-    if property.name == "header" { header(arguments) } else { Ok(()) }
+    match (property.name, strings(arguments).as_slice()) {
+        ("header", _) => header(arguments),
+        ("data", [_, kind, _]) if !["c", "i", "n", "s", "t"].contains(&kind.as_str()) => {
+            Err(format!("invalid data type {kind:?}, must be one of c, i, n, s, t"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn header(arguments: &[ScriptValue]) -> Result<(), String> {
@@ -70,12 +81,13 @@ fn dimensions(arguments: &[ScriptValue]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every node of a finished script; the error names the node's place.
-pub fn pipeline(pipeline: &Pipeline) -> Result<(), (usize, String)> {
-    for node in &pipeline.nodes {
-        check(node).map_err(|message| (node.at, format!("{}: {message}", node.name)))?;
-    }
-    Ok(())
+/// Every node of a finished script: places of nodes, and what is wrong with them.
+pub fn pipeline(pipeline: &Pipeline) -> Vec<(usize, String)> {
+    let wrong = |node: &PipelineNode| {
+        let message = check(node).err()?;
+        Some((node.at, format!("{}: {message}", node.name)))
+    };
+    pipeline.nodes.iter().filter_map(wrong).take(DIAGNOSTICS_MAX).collect()
 }
 
 fn check(node: &PipelineNode) -> Result<(), String> {
@@ -88,6 +100,47 @@ fn check(node: &PipelineNode) -> Result<(), String> {
         "combine" => prefixes(node, node.arguments.len(), "combine", "expressions"),
         "join" => prefixes(node, node.parents.len(), "join", "parents"),
         "httpPost" => http_post(node),
+        "barrier" => barrier(node),
+        "kapacitorLoopback" => required(node, &["database", "retentionPolicy"]),
+        "k8sAutoscale" => {
+            let kind = node.string("kind").unwrap_or("deployments");
+            if !["deployments", "replicasets", "replicationcontrollers"].contains(&kind) {
+                return Err(format!(
+                    "unexpected kind {kind:?}, it is one of deployments, replicasets, replicationcontrollers"
+                ));
+            }
+            autoscale(node, "resourceName", "resourceNameTag")
+        }
+        "swarmAutoscale" => autoscale(node, "serviceName", "serviceNameTag"),
+        "ec2Autoscale" => autoscale(node, "groupName", "groupNameTag"),
+        _ => Ok(()),
+    }
+}
+
+fn barrier(node: &PipelineNode) -> Result<(), String> {
+    match (node.duration("idle"), node.duration("period")) {
+        (None, None) => Err("must specify either idle or period".to_owned()),
+        (Some(_), Some(_)) => Err("cannot specify both idle and period".to_owned()),
+        (Some(idle), None) if idle <= 0 => Err("idle must be greater than zero".to_owned()),
+        (None, Some(period)) if period <= 0 => Err("period must be greater than zero".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn required(node: &PipelineNode, properties: &[&str]) -> Result<(), String> {
+    let lacks = |property: &&&str| node.string(property).is_none_or(str::is_empty);
+    match properties.iter().find(lacks) {
+        Some(property) => Err(format!("must specify {property}")),
+        None => Ok(()),
+    }
+}
+
+fn autoscale(node: &PipelineNode, name: &str, tag: &str) -> Result<(), String> {
+    let given = |property| node.string(property).is_some_and(|text| !text.is_empty());
+    match (given(name), given(tag)) {
+        (false, false) => Err(format!("must specify {name} or {tag}")),
+        (true, true) => Err(format!("must specify only one of {name} and {tag}")),
+        _ if !node.is_set("replicas") => Err("must provide a replicas lambda expression".to_owned()),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use proto::Expr;
 
-use super::table::Kind;
+use super::{ast::NodeKind, literal::duration_text, table::Kind};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScriptValue {
@@ -19,6 +19,11 @@ pub enum ScriptValue {
     Reference(String),
     /// Index of a node of the pipeline.
     Node(usize),
+    /// `time(length, offset)` of a query's `groupBy`, in nanoseconds.
+    Time {
+        length: i64,
+        offset: i64,
+    },
     /// A function that was named and not called.
     Function(String),
 }
@@ -38,7 +43,22 @@ impl ScriptValue {
             ScriptValue::Star => "star",
             ScriptValue::Reference(_) => "reference",
             ScriptValue::Node(_) => "node",
+            ScriptValue::Time { .. } => "time dimension",
             ScriptValue::Function(_) => "function",
+        }
+    }
+
+    /// Bytes that a copy of the value takes, roughly.
+    pub fn weight(&self) -> usize {
+        let own = size_of::<ScriptValue>();
+        match self {
+            ScriptValue::String(text)
+            | ScriptValue::Regex(text)
+            | ScriptValue::Reference(text)
+            | ScriptValue::Function(text) => own + text.len(),
+            ScriptValue::Lambda(expression) => own + expression_weight(expression),
+            ScriptValue::List(items) => own + items.iter().map(ScriptValue::weight).sum::<usize>(),
+            _ => own,
         }
     }
 
@@ -55,6 +75,23 @@ impl ScriptValue {
         }
     }
 
+    /// The value as a script writes it, if it is a literal.
+    pub fn literal(&self) -> Option<NodeKind> {
+        Some(match self {
+            ScriptValue::Int(value) => NodeKind::Int { value: *value, octal: false },
+            ScriptValue::Float(value) => NodeKind::Float(*value),
+            ScriptValue::Bool(value) => NodeKind::Bool(*value),
+            // Only between three quotes a string may end in a backslash.
+            ScriptValue::String(value) => NodeKind::String { value: value.clone(), triple: value.contains('\\') },
+            ScriptValue::Duration(value) => NodeKind::Duration { value: *value, text: duration_text(*value) },
+            ScriptValue::Regex(pattern) => {
+                NodeKind::Regex { pattern: pattern.clone(), text: pattern.replace('/', "\\/") }
+            }
+            ScriptValue::Star => NodeKind::Star,
+            _ => return None,
+        })
+    }
+
     /// The value as a constant of an expression.
     pub fn constant(&self) -> Option<proto::Value> {
         Some(match self {
@@ -67,4 +104,18 @@ impl ScriptValue {
             _ => return None,
         })
     }
+}
+
+/// Bytes that an expression takes, roughly.
+pub fn expression_weight(expression: &Expr) -> usize {
+    let mut weight = 0;
+    expression.walk(&mut |node| {
+        weight += size_of::<Expr>();
+        match node {
+            Expr::Literal(proto::Value::String(text) | proto::Value::Regex(text)) => weight += text.len(),
+            Expr::Reference(text) | Expr::Call(text, _) => weight += text.len(),
+            _ => {}
+        }
+    });
+    weight
 }

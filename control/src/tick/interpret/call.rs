@@ -1,14 +1,21 @@
 //! Calls in a chain: `|` makes a node, `.` sets a property, `@` calls a UDF (reference: tickscript §5).
 
+use proto::limits::NODES_PER_TASK_MAX;
+
 use super::Interpreter;
 use crate::tick::{
     ast::{ChainOp, Node},
     diagnostic::{Diagnostic, suggest},
+    literal::parse_duration,
     pipeline::Setting,
-    table::{self, Edge, Kind, NodeSpec, On, Parameters},
+    table::{self, Edge, Kind, NodeSpec, On, Parameters, Property},
+    udf::UdfCall,
     validate,
     value::ScriptValue,
 };
+
+/// Most properties that are set on one node.
+const SETTINGS_MAX: usize = 10_000;
 
 impl Interpreter<'_> {
     pub(super) fn call(
@@ -22,15 +29,21 @@ impl Interpreter<'_> {
         match operator {
             ChainOp::Chaining => self.add(index, place, name, arguments).map(ScriptValue::Node),
             ChainOp::Property => self.set(index, place, name, arguments).map(|()| ScriptValue::Node(index)),
-            ChainOp::Udf => Err(self.unknown(index, operator, place, name)),
+            ChainOp::Udf => self.add_udf(index, place, name, &arguments).map(ScriptValue::Node),
         }
     }
 
     /// Reads a plain property: `x.measurement`.
-    pub(super) fn read(&self, chain: &Node, index: usize, name: &str) -> Result<ScriptValue, Diagnostic> {
+    pub(super) fn read(&self, at: usize, index: usize, name: &str) -> Result<ScriptValue, Diagnostic> {
         let node = &self.pipeline.nodes[index];
         let found = node.spec.property(name).filter(|property| property.plain);
-        let no_property = || self.located(chain, format!("object {} has no property {name}", node.name));
+        let no_property = || {
+            let mut error = self.located_at(at, 1 + name.len(), format!("object {} has no property {name}", node.name));
+            let plain = node.spec.properties.iter().filter(|property| property.plain);
+            let meant = suggest(name, plain.map(|property| property.name));
+            error.help = meant.map(|meant| format!("did you mean .{meant}?"));
+            error
+        };
         let property = found.ok_or_else(no_property)?;
         if let Some([value]) = node.setting(property.name) {
             return Ok(value.clone());
@@ -52,15 +65,12 @@ impl Interpreter<'_> {
         name: &str,
         arguments: Vec<ScriptValue>,
     ) -> Result<usize, Diagnostic> {
-        let spec = match table::node(name) {
+        let spec = match table::by_method(name) {
             Some(spec) if self.may_follow(spec, parent) => spec,
             _ => return Err(self.unknown(parent, ChainOp::Chaining, place, name)),
         };
+        self.may_grow(parent, place, name)?;
         let given = &self.pipeline.nodes[parent];
-        if given.spec.ends {
-            let message = format!("no method or property {name:?} on {}: nothing can follow it", given.name);
-            return Err(self.located(place, message));
-        }
         if spec.wants != Edge::Same && spec.wants != given.provides {
             let edge = if given.provides == Edge::Batch { "batch" } else { "stream" };
             let verb = format!("{}{}", spec.method[..1].to_uppercase(), &spec.method[1..]);
@@ -70,7 +80,7 @@ impl Interpreter<'_> {
         validate::arguments(spec, &arguments).map_err(|message| self.failed(place, name, parent, &message))?;
         Ok(match spec.method {
             "stats" => self.add_stats(spec, parent, arguments, place.at),
-            "deadman" => self.add_deadman(spec, parent, arguments, place.at),
+            "deadman" => self.add_deadman(parent, arguments, place.at),
             // Union counts its arguments before the node that it is called on.
             "union" => {
                 let parents = nodes(&arguments).chain([parent]).collect();
@@ -84,55 +94,63 @@ impl Interpreter<'_> {
         })
     }
 
-    /// A source of its own that shows the counters of a node, which gets a child if it has none.
-    fn add_stats(&mut self, spec: &'static NodeSpec, watched: usize, arguments: Vec<ScriptValue>, at: usize) -> usize {
-        let stats = self.pipeline.add(spec, arguments, Vec::new(), at);
-        self.pipeline.nodes[stats].watches = Some(watched);
-        if self.pipeline.nodes[watched].children.is_empty()
-            && let Some(noop) = table::source("noop")
-        {
-            self.pipeline.add(noop, Vec::new(), vec![watched], at);
+    /// Whether a node takes one more child.
+    fn may_grow(&self, parent: usize, place: &Node, name: &str) -> Result<(), Diagnostic> {
+        let given = &self.pipeline.nodes[parent];
+        if given.spec.ends {
+            let message = format!("no method or property {name:?} on {}: nothing can follow it", given.name);
+            return Err(self.located(place, message));
         }
-        stats
+        if self.pipeline.nodes.len() >= NODES_PER_TASK_MAX {
+            return Err(self.located(place, format!("a task has at most {NODES_PER_TASK_MAX} nodes")));
+        }
+        Ok(())
     }
 
-    /// Counters, their rate, and an alert on it.
-    fn add_deadman(
+    fn add_udf(
         &mut self,
-        spec: &'static NodeSpec,
-        watched: usize,
-        arguments: Vec<ScriptValue>,
-        at: usize,
-    ) -> usize {
-        let interval = arguments.get(1).cloned();
-        let mut below = watched;
-        if let Some(stats) = table::node("stats") {
-            below = self.add_stats(stats, watched, interval.into_iter().collect(), at);
-        }
-        if let Some(derivative) = table::node("derivative") {
-            let emitted = vec![ScriptValue::String("emitted".to_owned())];
-            below = self.pipeline.add(derivative, emitted, vec![below], at);
-        }
-        self.pipeline.add(spec, arguments, vec![below], at)
+        parent: usize,
+        place: &Node,
+        name: &str,
+        arguments: &[ScriptValue],
+    ) -> Result<usize, Diagnostic> {
+        let (udf, spec) = match (self.environment.udfs.find(name), table::by_kind("udf")) {
+            (Some(udf), Some(spec)) if parent != 0 => (udf, spec),
+            _ => return Err(self.unknown(parent, ChainOp::Udf, place, name)),
+        };
+        self.may_grow(parent, place, name)?;
+        self.check(place, name, parent, &spec.parameters, arguments)?;
+        let call = UdfCall { name: name.to_owned(), udf, options: Vec::new() };
+        Ok(self.pipeline.add_udf(spec, call, parent, place.at))
     }
 
     fn set(&mut self, index: usize, place: &Node, name: &str, arguments: Vec<ScriptValue>) -> Result<(), Diagnostic> {
+        let node = &self.pipeline.nodes[index];
+        if node.settings.len() >= SETTINGS_MAX {
+            return Err(self.failed(place, name, index, &format!("a node has at most {SETTINGS_MAX} properties")));
+        }
+        // An option of a UDF wins over a property of its name.
+        if let Some(checked) = node.udf.as_ref().and_then(|call| call.udf.check(name, &arguments)) {
+            checked.map_err(|message| self.failed(place, name, index, &message))?;
+            if let Some(call) = &mut self.pipeline.nodes[index].udf {
+                call.options.push((name.to_owned(), arguments));
+            }
+            return Ok(());
+        }
         if table::same_name("quiet", name) && index != 0 {
             self.check(place, name, index, &table::fixed(&[]), &arguments)?;
             self.pipeline.nodes[index].quiet = true;
             return Ok(());
         }
-        // Behind a handler its own properties come first.
-        let handler =
-            self.pipeline.nodes[index].settings.iter().rposition(|setting| setting.property.handler.is_some());
-        if let Some(at) = handler
-            && let Some(properties) = self.pipeline.nodes[index].settings[at].property.handler
-            && let Some(property) = table::find(properties, name)
-        {
+        if let Some((handler, property)) = self.handler_property(index, name, arguments.len()) {
             self.check(place, name, index, &property.parameters, &arguments)?;
             validate::handler_property(property, &arguments)
                 .map_err(|message| self.failed(place, name, index, &message))?;
-            self.pipeline.nodes[index].settings[at].handler.push(Setting { property, arguments, handler: Vec::new() });
+            let settings = &mut self.pipeline.nodes[index].settings[handler].handler;
+            if !property.adds {
+                settings.retain(|setting| setting.property.name != property.name);
+            }
+            settings.push(Setting { property, arguments, handler: Vec::new() });
             return Ok(());
         }
         let Some(property) = self.pipeline.nodes[index].spec.property(name) else {
@@ -149,11 +167,20 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    fn may_follow(&self, spec: &NodeSpec, parent: usize) -> bool {
-        let parent = &self.pipeline.nodes[parent];
-        let is_source = parent.spec.on == On::Nothing;
+    /// Behind a handler its own properties come first. Of two of one name, that of the handler steps back if only the
+    /// node's takes so many arguments.
+    fn handler_property(&self, index: usize, name: &str, arguments: usize) -> Option<(usize, &'static Property)> {
+        let node = &self.pipeline.nodes[index];
+        let handler = node.settings.iter().rposition(|setting| setting.property.handler.is_some())?;
+        let own = table::find(node.settings[handler].property.handler?, name)?;
+        let others = node.spec.property(name).is_some_and(|property| property.parameters.takes(arguments));
+        (own.parameters.takes(arguments) || !others).then_some((handler, own))
+    }
+
+    fn may_follow(&self, spec: &NodeSpec, index: usize) -> bool {
+        let parent = &self.pipeline.nodes[index];
         match spec.on {
-            On::Nodes => !is_source,
+            On::Nodes => index != 0,
             On::Everything => true,
             On::StreamSource => parent.spec.method == "stream" || parent.spec.method == "from",
             On::BatchSource => parent.spec.method == "batch",
@@ -170,9 +197,8 @@ impl Interpreter<'_> {
         parameters: &Parameters,
         arguments: &[ScriptValue],
     ) -> Result<(), Diagnostic> {
-        let (least, given) = (parameters.fixed.len(), arguments.len());
-        let most = least.saturating_add(parameters.rest.map_or(0, |_| parameters.rest_max));
-        if given < least || given > most {
+        let (least, most, given) = (parameters.fixed.len(), parameters.most(), arguments.len());
+        if !parameters.takes(given) {
             let wanted = match (least, most) {
                 (least, most) if least == most => format!("{least}"),
                 (least, usize::MAX) => format!("at least {least}"),
@@ -198,6 +224,10 @@ impl Interpreter<'_> {
             error.help = match argument {
                 ScriptValue::Reference(text) => Some(format!("write '{text}' for a string")),
                 ScriptValue::Int(x) if kind == Kind::Float => Some(format!("write {x}.0 for a float")),
+                ScriptValue::String(text) if kind == Kind::Duration && parse_duration(text).is_some() => {
+                    Some(format!("write {text} for a duration"))
+                }
+                _ if kind == Kind::Lambda => Some("write lambda: in front of an expression".to_owned()),
                 _ => None,
             };
             return Err(error);
@@ -213,32 +243,43 @@ impl Interpreter<'_> {
     /// No such thing here; says so if another operator would find it.
     fn unknown(&self, index: usize, operator: ChainOp, place: &Node, name: &str) -> Diagnostic {
         let node = &self.pipeline.nodes[index];
-        let property = node.spec.property(name).is_some();
-        let method = table::node(name).filter(|spec| self.may_follow(spec, index));
-        let (what, other) = match (operator, property, method) {
-            (ChainOp::Property, _, Some(_)) => ("property method", Some(("chaining method", "|"))),
-            (ChainOp::Chaining, true, _) => ("chaining method", Some(("property method", "."))),
-            (ChainOp::Udf, true, _) => ("UDF", Some(("property method", "."))),
-            (ChainOp::Udf, _, Some(_)) => ("UDF", Some(("chaining method", "|"))),
-            _ => ("method or property", None),
+        let handler = node.settings.iter().rev().find_map(|setting| setting.property.handler).unwrap_or_default();
+        let properties: Vec<&str> = match &node.udf {
+            Some(UdfCall { udf, .. }) => {
+                udf.options.iter().flat_map(|options| options.keys()).map(String::as_str).collect()
+            }
+            None => {
+                let own = [handler, node.spec.properties, node.spec.handlers].into_iter().flatten();
+                own.map(|property| property.name).collect()
+            }
         };
-        let mut error = match other {
-            Some((other, sign)) => self.located(
-                place,
-                format!(
-                    "no {what} {name:?} on {}, but {other} does exist. Use '{sign}' operator instead: 'node{sign}{name}(..)'.",
-                    node.name
-                ),
-            ),
-            None => self.located(place, format!("no {what} {name:?} on {}", node.name)),
+        let methods: Vec<&str> =
+            table::nodes().filter(|spec| self.may_follow(spec, index)).map(|spec| spec.method).collect();
+        let udfs: Vec<&str> = self.environment.udfs.names().filter(|_| index != 0).collect();
+        let kinds = [
+            (ChainOp::Property, "property method", properties),
+            (ChainOp::Chaining, "chaining method", methods),
+            (ChainOp::Udf, "UDF", udfs),
+        ];
+        let what = kinds.iter().find(|(kind, ..)| *kind == operator).map_or("method", |(_, what, _)| what);
+        let has = |(kind, _, names): &&(ChainOp, &str, Vec<&str>)| {
+            *kind != operator && names.iter().any(|declared| table::same_name(declared, name))
         };
-        let properties = node.spec.properties.iter().map(|property| property.name);
-        let methods = table::NODES.iter().filter(|spec| self.may_follow(spec, index)).map(|spec| spec.method);
-        let meant = match operator {
-            ChainOp::Property => suggest(name, properties),
-            _ => suggest(name, methods),
-        };
-        error.help = meant.map(|meant| format!("did you mean {}{meant}?", operator.as_str()));
+        if let Some((other, called, _)) = kinds.iter().find(has) {
+            let sign = other.as_str();
+            let message = format!(
+                "no {what} {name:?} on {}, but {called} does exist. Use '{sign}' operator instead: 'node{sign}{name}(..)'.",
+                node.name
+            );
+            return self.located(place, message);
+        }
+        let mut error = self.located(place, format!("no method or property {name:?} on {}", node.name));
+        // The operator that was written says where to look first.
+        let (asked, others): (Vec<_>, Vec<_>) = kinds.iter().partition(|(kind, ..)| *kind == operator);
+        let near = asked.iter().chain(&others).find_map(|(kind, _, names)| {
+            suggest(name, names.iter().copied()).map(|meant| format!("did you mean {}{meant}?", kind.as_str()))
+        });
+        error.help = near;
         error
     }
 }

@@ -24,6 +24,44 @@ impl Interpreter<'_> {
         Ok(expression)
     }
 
+    /// The body of a lambda, or of the lambda that a var holds, with vars put in as literals: how templates show it.
+    pub(super) fn lambda_body(&self, node: &Node) -> Result<Option<Node>, Diagnostic> {
+        match &node.kind {
+            NodeKind::Lambda(body) => self.with_literals(body).map(Some),
+            NodeKind::Identifier(name) => Ok(self.lambdas.get(name).cloned()),
+            _ => Ok(None),
+        }
+    }
+
+    fn with_literals(&self, node: &Node) -> Result<Node, Diagnostic> {
+        let mut node = node.clone();
+        match &mut node.kind {
+            NodeKind::Identifier(name) => {
+                let value = self.lookup(name, node.at)?;
+                if let Some(body) = self.lambdas.get(name) {
+                    node.kind = body.kind.clone();
+                    if let NodeKind::Binary { parentheses, .. } = &mut node.kind {
+                        *parentheses = true;
+                    }
+                } else if let Some(kind) = value.literal() {
+                    node.kind = kind;
+                }
+            }
+            NodeKind::Call { arguments, .. } => {
+                for argument in arguments {
+                    *argument = self.with_literals(argument)?;
+                }
+            }
+            NodeKind::Binary { left, right, .. } => {
+                **left = self.with_literals(left)?;
+                **right = self.with_literals(right)?;
+            }
+            NodeKind::Unary { operand, .. } => **operand = self.with_literals(operand)?,
+            _ => {}
+        }
+        Ok(node)
+    }
+
     fn expression(&self, node: &Node) -> Result<Expr, Diagnostic> {
         Ok(match &node.kind {
             NodeKind::Identifier(name) => match self.lookup(name, node.at)? {

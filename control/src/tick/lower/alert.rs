@@ -6,7 +6,8 @@ use super::{Endpoint, LowerError, Lowering, NodeHandlers};
 use crate::{
     alert::spec::HandlerSpec,
     tick::{
-        pipeline::{PipelineNode, Setting, first_string, strings},
+        dot::duration,
+        pipeline::{Deadman, PipelineNode, Setting, first_string, strings},
         value::ScriptValue,
     },
 };
@@ -20,7 +21,8 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
     let topic = format!("main:{}:{}", lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let template = |name, default: &str| node.string(name).unwrap_or(default).to_owned();
+    let default = Defaults::of(node);
+    let template = |name, default: String| node.string(name).map_or(default, str::to_owned);
     let level = |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
     let inhibit = |setting: &Setting| {
         let mut words = strings(&setting.arguments).into_iter();
@@ -39,9 +41,9 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
         info: level("info", "infoReset"),
         warn: level("warn", "warnReset"),
         crit: level("crit", "critReset"),
-        id: template("id", "{{ .Name }}:{{ .Group }}"),
-        message: template("message", "{{ .ID }} is {{ .Level }}"),
-        details: template("details", "{{ json . }}"),
+        id: template("id", default.id),
+        message: template("message", default.message),
+        details: template("details", "{{ json . }}".to_owned()),
         anonymous_topic,
         topic: some("topic"),
         category: some("category"),
@@ -66,6 +68,34 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
     };
     let own = (!handlers.is_empty()).then(|| NodeHandlers { node: node.name.clone(), topic, handlers });
     Ok((alert, own))
+}
+
+/// Templates of an alert that names none.
+struct Defaults {
+    id: String,
+    message: String,
+}
+
+impl Defaults {
+    /// A deadman speaks of the node that it watches (reference: nodes-alert-join-io §6.1).
+    fn of(node: &PipelineNode) -> Self {
+        match &node.deadman {
+            None => {
+                Defaults { id: "{{ .Name }}:{{ .Group }}".to_owned(), message: "{{ .ID }} is {{ .Level }}".to_owned() }
+            }
+            Some(Deadman { node, interval }) => {
+                let sign = if *interval < 0 { "-" } else { "" };
+                let interval = duration(interval.unsigned_abs());
+                Defaults {
+                    id: format!("{{{{ .Group }}}}:{node} for task '{{{{ .TaskName }}}}'"),
+                    message: format!(
+                        "{{{{ .ID }}}} is {{{{ if eq .Level \"OK\" }}}}alive{{{{ else }}}}dead{{{{ end }}}}: \
+                         {{{{ index .Fields \"emitted\" | printf \"%0.3f\" }}}} points/{sign}{interval}."
+                    ),
+                }
+            }
+        }
+    }
 }
 
 fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, LowerError> {

@@ -99,7 +99,10 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
                 r#as: node.string("as").filter(|name| !name.is_empty()).unwrap_or(node.spec.kind).to_owned(),
                 use_point_times: node.is_set("usePointTimes"),
             }),
-            None => return Err(LowerError(format!("{}: {method} is not supported by this version", node.name))),
+            None => {
+                let what = node.udf.as_ref().map_or(method, |_| "a user-defined function");
+                return Err(LowerError(format!("{}: {what} is not supported by this version", node.name)));
+            }
         },
     })
 }

@@ -1,20 +1,8 @@
-//! Properties of `alert` and its handlers (reference: nodes-alert-join-io §2.1, §4.3).
+//! Properties of `alert` (reference: nodes-alert-join-io §2.1).
 
-use super::{Kind, Parameters, Property, adding, fixed, flag, method, optional, value, variadic};
+use super::{INT, Kind, LAMBDA, Property, STRING, adding, fixed, flag, method, optional, value, variadic};
 
-const STRING: &[Kind] = &[Kind::String];
-const LAMBDA: &[Kind] = &[Kind::Lambda];
-
-/// A method that adds a handler with properties of its own.
-const fn handler(
-    name: &'static str,
-    parameters: Parameters,
-    properties: &'static [Property],
-    doc: &'static str,
-) -> Property {
-    Property { name, parameters, adds: true, plain: false, handler: Some(properties), doc }
-}
-
+/// What an alert node says of itself; its handlers are in [`super::handlers`].
 pub(super) const PROPERTIES: &[Property] = &[
     value("info", LAMBDA, "when the level is INFO"),
     value("warn", LAMBDA, "when the level is WARNING"),
@@ -32,26 +20,11 @@ pub(super) const PROPERTIES: &[Property] = &[
     flag("noRecoveries", "no events of level OK"),
     method("stateChangesOnly", optional(Kind::Duration), "only events whose level changed, or after an interval"),
     method("flapping", fixed(&[Kind::Float, Kind::Float]), "low and high threshold of flapping"),
-    value("history", &[Kind::Int], "levels that flapping looks at"),
+    value("history", INT, "levels that flapping looks at"),
     value("levelTag", STRING, "tag for the level"),
     value("levelField", STRING, "field for the level"),
     value("idTag", STRING, "tag for the id"),
     value("idField", STRING, "field for the id"),
     value("messageField", STRING, "field for the message"),
     value("durationField", STRING, "field for the duration"),
-    handler(
-        "post",
-        variadic(&[], Kind::String),
-        &[
-            adding("endpoint", fixed(STRING), "name of an [[httppost]] section"),
-            adding("header", fixed(&[Kind::String, Kind::String]), "a header of the request"),
-            flag("captureResponse", "log the body of answers that are no success"),
-            value("timeout", &[Kind::Duration], "longest time of a request"),
-            flag("skipSSLVerification", "trust any certificate"),
-        ],
-        "posts events to a URL",
-    ),
-    handler("tcp", fixed(STRING), &[], "sends events to an address"),
-    handler("exec", variadic(STRING, Kind::String), &[], "runs a program for each event"),
-    handler("log", fixed(STRING), &[value("mode", &[Kind::Int], "mode of the file")], "appends events to a file"),
 ];

@@ -1,0 +1,72 @@
+//! One topic: the last event of each id, and who is told.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proto::{message::AlertEvent, value::Level};
+
+use super::{EventState, Handler, Item};
+
+#[derive(Default)]
+pub struct Topic {
+    pub events: BTreeMap<String, EventState>,
+    /// Events since the start of the server.
+    pub collected: u64,
+    /// Those that the script of the topic's task names.
+    own: Vec<Handler>,
+    /// Those that were defined for the topic, by id.
+    pub defined: BTreeMap<String, Handler>,
+    /// Events changed since the last save.
+    pub dirty: bool,
+    /// The topic of a task that does not run: its events are kept, and nobody sees it.
+    hidden: bool,
+}
+
+/// A topic as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicView {
+    pub id: String,
+    /// The highest of its events.
+    pub level: Level,
+    pub collected: u64,
+}
+
+impl Topic {
+    /// A topic with events of the store.
+    pub fn restored(events: BTreeMap<String, EventState>) -> Topic {
+        Topic { events, ..Topic::default() }
+    }
+
+    /// The topic's task starts.
+    pub fn show(&mut self, own: Vec<Handler>) {
+        self.own = own;
+        self.hidden = false;
+    }
+
+    /// The topic's task stops.
+    pub fn hide(&mut self) {
+        self.own.clear();
+        self.hidden = true;
+    }
+
+    pub fn is_shown(&self) -> bool {
+        !self.hidden
+    }
+
+    pub fn collect(&mut self, event: &Arc<AlertEvent>, hops: u8) {
+        self.collected += 1;
+        let state = EventState::of(event);
+        let previous = self.events.insert(event.id.clone(), state).map_or(Level::Ok, |state| state.level);
+        self.dirty = true;
+        let item = Item { event: event.clone(), previous, hops };
+        self.own.iter().chain(self.defined.values()).for_each(|handler| handler.send(item.clone()));
+    }
+
+    pub fn view(&self, name: &str) -> Option<TopicView> {
+        let level = self.events.values().map(|state| state.level).max().unwrap_or(Level::Ok);
+        self.is_shown().then(|| TopicView { id: name.to_owned(), level, collected: self.collected })
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.own.iter().chain(self.defined.values()).all(Handler::is_idle)
+    }
+}

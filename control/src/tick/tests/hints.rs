@@ -1,0 +1,92 @@
+//! What the findings say and propose.
+
+use super::check;
+use crate::tick::{compile_template, udf::Udfs};
+
+/// Message and help of the first finding.
+fn first(script: &str) -> (String, String) {
+    let error = check(script).unwrap_err();
+    let found = error.diagnostics.into_iter().next().unwrap();
+    (found.message, found.help.unwrap_or_default())
+}
+
+#[test]
+fn misspelt_words_come_with_the_right_one() {
+    let cases = [
+        ("stream|form()", "did you mean |from?"),
+        ("stream|from()|widnow()", "did you mean |window?"),
+        ("stream|from().mesurement('a')", "did you mean .measurement?"),
+        ("stream|from()|alert().slak()", "did you mean .slack?"),
+        ("stream|from()|alert().slack().chanel('x')", "did you mean .channel?"),
+        ("stream|from()|influxdbOut()", "did you mean |influxDBOut?"),
+        ("var s = stream|from()\nvar m = s.mesurement", "did you mean .measurement?"),
+        ("stream|from()\nvar threshold = 5\nvar x = treshold", "did you mean threshold?"),
+        ("stream|from()\nvar x = true", "the literal is TRUE"),
+        (
+            "stream|from().measurement(string(1))",
+            "string is a function of lambdas and of arithmetic, as in 0 + string(…)",
+        ),
+        ("stream|from().where(lambda: \"a\" && \"b\")", "the operator is AND"),
+        ("stream|from().where(lambda: \"a\" || \"b\")", "the operator is OR"),
+        ("stream|from().where(lambda: NOT \"a\")", "the operator is !"),
+        ("stream|from().where(lambda: \"a\" = 1)", "equality is =="),
+        ("stream|from()|deadman(0, 1s)", "write 0.0 for a float"),
+        ("stream|from()|window().period('10s')", "write 10s for a duration"),
+        ("stream|from().where('a')", "write lambda: in front of an expression"),
+        ("stream|from().measurement(\"cpu\")", "write 'cpu' for a string"),
+        ("var x = (1 + 2\nstream|from()", "did you mean from?"),
+    ];
+    for (script, help) in cases {
+        assert_eq!(first(script).1, help, "{script}: {}", first(script).0);
+    }
+}
+
+#[test]
+fn double_quotes_for_a_string_are_explained() {
+    let (message, _) = first("stream|from().measurement(\"cpu\")");
+    assert!(message.contains("did you use double quotes instead of single quotes?"), "{message}");
+}
+
+#[test]
+fn the_other_operator_is_named() {
+    let (message, _) = first("stream.from()");
+    assert!(message.contains("no property method \"from\""), "{message}");
+    assert!(message.contains("chaining method does exist. Use '|' operator instead: 'node|from(..)'."), "{message}");
+    let (message, _) = first("stream|from()|measurement('a')");
+    assert!(message.contains("no chaining method \"measurement\""), "{message}");
+    let (message, _) = first("stream|from()@window()");
+    assert!(message.contains("no UDF \"window\""), "{message}");
+}
+
+#[test]
+fn several_errors_are_found_at_once() {
+    let places = |script: &str| -> Vec<(usize, usize)> {
+        let found = check(script).unwrap_err().diagnostics.into_iter();
+        found.filter_map(|found| found.position).map(|at| (at.line, at.char)).collect()
+    };
+    assert_eq!(places("var a = )\nvar b = 1\nvar c = ]\nstream|from()"), [(1, 9), (3, 9)]);
+    // Of statements, of properties in one chain, and not of what depends on a failed one.
+    let script =
+        "var a = stream|form()\nvar b = a|log()\nb|log()\nvar c = stream|from()\n  .measurement(1)\n  .foo()\nc|bar()";
+    assert_eq!(places(script), [(1, 16), (5, 4), (6, 4), (7, 3)]);
+    assert_eq!(places("stream|from()|eval(lambda: 1)|barrier()").len(), 2);
+}
+
+#[test]
+fn what_is_accepted_and_hardly_meant_is_a_warning() {
+    let warnings = |script: &str| check(script).unwrap().warnings;
+    let found = warnings("stream|from()|eval(lambda: strLenght(\"a\"), lambda: \"v\" > 1).as('x', 'y')");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].help.as_deref(), Some("did you mean strLength?"));
+    assert!(found[0].message.contains("line 1 char 28"), "{}", found[0].message);
+    assert_eq!(warnings("stream|from()|where(lambda: 1 > TRUE)").len(), 1);
+    assert!(warnings("stream|from()|where(lambda: \"v\" > 1)").is_empty());
+}
+
+#[test]
+fn a_check_without_a_server_takes_any_function_of_the_configuration() {
+    let script = "var size int\nstream|from()@anomaly().field('v').size(size)|log()";
+    let template = compile_template(script, &Udfs::Any).unwrap();
+    assert_eq!(template.compiled.pipeline.nodes[2].name, "anomaly2");
+    assert!(compile_template(script, &Udfs::default()).is_err());
+}

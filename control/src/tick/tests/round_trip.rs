@@ -1,0 +1,170 @@
+//! Property: what the formatter writes parses to the tree that it was given.
+
+use proptest::prelude::*;
+
+use crate::tick::{
+    ast::{Node, NodeKind, Program, Statement},
+    format::format,
+    parser::parse,
+};
+
+/// The tree without places, line breaks and comments.
+fn bare(mut program: Program) -> Program {
+    program.trailing = None;
+    for statement in &mut program.statements {
+        match statement {
+            Statement::Declaration { comment, name, value } => {
+                (*comment, name.at) = (None, 0);
+                strip(value);
+            }
+            Statement::TypedDeclaration { comment, name, type_name } => {
+                (*comment, name.at, type_name.at) = (None, 0, 0);
+            }
+            Statement::Dbrp { comment, .. } => *comment = None,
+            Statement::Expression(node) => strip(node),
+        }
+    }
+    program
+}
+
+fn strip(node: &mut Node) {
+    (node.at, node.comment) = (0, None);
+    match &mut node.kind {
+        NodeKind::Chain { head, links } => {
+            strip(head);
+            for link in links {
+                (link.at, link.comment) = (0, None);
+                strip(&mut link.right);
+            }
+        }
+        NodeKind::Call { arguments, multiline, .. } => {
+            *multiline = false;
+            arguments.iter_mut().for_each(strip);
+        }
+        NodeKind::Lambda(body) => strip(body),
+        NodeKind::List(items) => items.iter_mut().for_each(strip),
+        NodeKind::Binary { left, right, multiline, .. } => {
+            *multiline = false;
+            strip(left);
+            strip(right);
+        }
+        NodeKind::Unary { operand, .. } => strip(operand),
+        _ => {}
+    }
+}
+
+fn blank() -> impl Strategy<Value = String> {
+    prop_oneof![Just(" "), Just("  "), Just("\n"), Just("\t\n  ")].prop_map(str::to_owned)
+}
+
+/// Blanks, line breaks and comments; not before a binary operator, which a comment would turn into an operand.
+fn space() -> impl Strategy<Value = String> {
+    prop_oneof![4 => blank(), 1 => "[ a-z*/'\"]{0,8}".prop_map(|text| format!(" // {text}\n"))]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "x[a-zé_0-9]{0,6}"
+}
+
+fn regex() -> impl Strategy<Value = String> {
+    r"/([a-z.]|\\/){1,6}/"
+}
+
+fn literal() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<u32>().prop_map(|x| x.to_string()),
+        "0[0-7]{1,5}",
+        r"[0-9]{1,9}\.[0-9]{1,9}",
+        r"[0-9]{1,4}\.",
+        r"\.[0-9]{1,4}",
+        "[0-9]{1,4}(u|µ|ms|s|m|h|d|w)",
+        r#"'([a-z "\n\\é]|\\'){0,8}[a-z]'"#,
+        r#"'''[a-z"\n\\]{0,8}'''"#,
+        r#""([a-z '.]|\\"){1,8}""#,
+        Just("TRUE".to_owned()),
+        Just("FALSE".to_owned()),
+        name(),
+    ]
+}
+
+/// Arguments or items, with space before each.
+fn listed(items: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    let item = (space(), items).prop_map(|(space, item)| format!("{space}{item}"));
+    prop::collection::vec(item, 0..4).prop_map(|items| items.join(","))
+}
+
+const OPERATORS: [&str; 13] = ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "AND", "OR"];
+
+fn binary() -> impl Strategy<Value = String> {
+    literal().prop_recursive(5, 40, 3, |inner| {
+        let operator = prop::sample::select(&OPERATORS[..]);
+        let matching = prop::sample::select(&["=~", "!~"][..]);
+        prop_oneof![
+            3 => (inner.clone(), blank(), operator, space(), inner.clone())
+                .prop_map(|(left, a, operator, b, right)| format!("{left}{a}{operator}{b}{right}")),
+            1 => (inner.clone(), blank(), matching, regex())
+                .prop_map(|(left, a, operator, regex)| format!("({left}{a}{operator} {regex})")),
+            2 => (space(), inner.clone()).prop_map(|(space, inner)| format!("({space}{inner})")),
+            1 => (prop::sample::select(&["-", "!"][..]), inner.clone()).prop_map(|(sign, inner)| format!("{sign}{inner}")),
+            1 => (name(), listed(prop_oneof![3 => inner, 1 => regex()]))
+                .prop_map(|(name, arguments)| format!("{name}({arguments})")),
+        ]
+    })
+}
+
+fn list() -> impl Strategy<Value = String> {
+    let item = prop_oneof![name(), Just("*".to_owned()), Just("'a'".to_owned()), Just("'''b'''".to_owned())];
+    listed(item).prop_map(|items| format!("[{items}]"))
+}
+
+fn argument() -> impl Strategy<Value = String> {
+    let plain = prop_oneof![
+        3 => binary(),
+        2 => (space(), binary()).prop_map(|(space, body)| format!("lambda:{space}{body}")),
+        1 => list(),
+        1 => Just("*".to_owned()),
+        1 => regex(),
+    ];
+    plain.prop_recursive(2, 12, 3, |inner| {
+        (name(), name(), listed(inner)).prop_map(|(head, call, arguments)| format!("{head}|{call}({arguments})"))
+    })
+}
+
+fn chain() -> impl Strategy<Value = String> {
+    let sign = prop::sample::select(&["|", ".", "@"][..]);
+    let link = (space(), sign, space(), name(), listed(argument()))
+        .prop_map(|(a, sign, b, name, arguments)| format!("{a}{sign}{b}{name}({arguments})"));
+    (name(), prop::collection::vec(link, 1..4)).prop_map(|(head, links)| format!("{head}{}", links.concat()))
+}
+
+fn statement() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => (name(), blank(), prop_oneof![binary(), chain(), list()])
+            .prop_map(|(name, blank, value)| format!("var {name} ={blank}{value}")),
+        1 => name().prop_map(|name| format!("var {name} int")),
+        1 => ("[a-z.]{0,5}", "[a-z]{0,5}").prop_map(|(db, rp)| format!("dbrp \"{db}\".\"{rp}\"")),
+        3 => chain(),
+    ]
+}
+
+fn script() -> impl Strategy<Value = String> {
+    let line = (space(), statement()).prop_map(|(space, statement)| format!("{space}{statement}\n"));
+    prop::collection::vec(line, 1..4).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn formatting_keeps_the_tree(script in script()) {
+        let parsed = parse(&script);
+        prop_assume!(parsed.diagnostics.is_empty());
+        let formatted = format(&parsed.program);
+        let again = parse(&formatted);
+        prop_assert!(again.diagnostics.is_empty(), "{:?}\n{}", again.diagnostics, formatted);
+        // Comments may move; from then on they stay.
+        let twice = format(&again.program);
+        prop_assert_eq!(formatted.matches("//").count(), twice.matches("//").count());
+        prop_assert_eq!(bare(again.program), bare(parsed.program), "{}", formatted);
+    }
+}
