@@ -5,6 +5,7 @@
 //!       + runs in order of arrival; a run has one list of columns
 //!       + rows; a row is a series, a time, and one cell a column
 //! cell  = 8 bytes of value and a kind (missing, float, int, bool, string in the arena)
+//! line  = a last cell: the field section as sent, where a task may ask for any field
 //! ```
 //!
 //! Cells stand row by row. A block owns all that it holds: nothing in it refers to a receive buffer, so the buffer is
@@ -33,6 +34,8 @@ pub enum Kind {
     Int,
     Bool,
     String,
+    /// The field section of a line.
+    Line,
 }
 
 /// A value on its way into a block.
@@ -58,6 +61,8 @@ pub struct RowHead {
 #[derive(Clone, Debug)]
 struct Run {
     columns: Arc<[Name]>,
+    /// A cell more than there are columns: the field section.
+    with_line: bool,
     rows: Range<u32>,
     /// Index of the first row's first cell.
     cells: u32,
@@ -75,6 +80,8 @@ pub struct Block {
     bits: Vec<u64>,
     kinds: Vec<Kind>,
     arena: String,
+    /// Field sections.
+    lines: Vec<u8>,
 }
 
 impl Block {
@@ -83,16 +90,25 @@ impl Block {
         Block { epoch, ..Block::default() }
     }
 
-    /// Begins a row; its cells follow by [`Block::push`], as many as `columns` has.
-    pub fn begin_row(&mut self, head: RowHead, columns: &Arc<[Name]>) {
+    /// Begins a row; its cells follow by [`Block::push`], as many as `columns` has, and then [`Block::push_line`] if it is
+    /// `with_line`.
+    pub fn begin_row(&mut self, head: RowHead, columns: &Arc<[Name]>, with_line: bool) {
         let index = self.rows.len() as u32;
         self.rows.push(head);
         match self.runs.last_mut() {
-            Some(run) if Arc::ptr_eq(&run.columns, columns) => run.rows.end = index + 1,
+            Some(run) if run.with_line == with_line && Arc::ptr_eq(&run.columns, columns) => run.rows.end = index + 1,
             _ => {
-                self.runs.push(Run { columns: columns.clone(), rows: index..index + 1, cells: self.bits.len() as u32 })
+                let (rows, cells) = (index..index + 1, self.bits.len() as u32);
+                self.runs.push(Run { columns: columns.clone(), with_line, rows, cells });
             }
         }
+    }
+
+    /// Ends a row with the field section of its line: what stands between the key and the timestamp.
+    pub fn push_line(&mut self, line: &[u8]) {
+        self.bits.push((self.lines.len() as u64) << 32 | line.len() as u64);
+        self.kinds.push(Kind::Line);
+        self.lines.extend_from_slice(line);
     }
 
     pub fn push(&mut self, cell: Cell<'_>) {
@@ -124,6 +140,7 @@ impl Block {
         self.rows.len() * size_of::<RowHead>()
             + self.bits.len() * 9
             + self.arena.len()
+            + self.lines.len()
             + self.runs.len() * size_of::<Run>()
     }
 
@@ -147,10 +164,11 @@ impl Block {
     ) -> Result<(), E> {
         let first = self.runs.partition_point(|run| run.rows.end as usize <= range.start);
         for run in self.runs.get(first..).unwrap_or_default() {
-            let width = run.columns.len();
+            let columns = run.columns.len();
+            let width = columns + usize::from(run.with_line);
             for index in range.start.max(run.rows.start as usize)..range.end.min(run.rows.end as usize) {
                 let at = run.cells as usize + (index - run.rows.start as usize) * width;
-                let cells = Cells { block: self, at, width };
+                let cells = Cells { block: self, at, columns, with_line: run.with_line };
                 if let Some(row) = self.rows.get(index) {
                     visit(row, &run.columns, cells)?;
                 }
@@ -168,16 +186,25 @@ impl Block {
 pub struct Cells<'a> {
     block: &'a Block,
     at: usize,
-    width: usize,
+    columns: usize,
+    with_line: bool,
 }
 
 impl<'a> Cells<'a> {
+    /// The field section of the line, if it goes with the row.
+    pub fn line(self) -> Option<&'a [u8]> {
+        let bits = *self.block.bits.get(self.at + self.columns).filter(|_| self.with_line)?;
+        let start = (bits >> 32) as usize;
+        self.block.lines.get(start..start + (bits & u64::from(u32::MAX)) as usize)
+    }
+
+    /// By column.
     pub fn iter(self) -> impl Iterator<Item = Cell<'a>> {
-        let range = self.at..self.at + self.width;
+        let range = self.at..self.at + self.columns;
         let bits = self.block.bits.get(range.clone()).unwrap_or_default();
         let kinds = self.block.kinds.get(range).unwrap_or_default();
         bits.iter().zip(kinds).map(move |(&bits, kind)| match kind {
-            Kind::Missing => Cell::Missing,
+            Kind::Missing | Kind::Line => Cell::Missing,
             Kind::Float => Cell::Float(f64::from_bits(bits)),
             Kind::Int => Cell::Int(bits.cast_signed()),
             Kind::Bool => Cell::Bool(bits != 0),
@@ -202,10 +229,11 @@ mod tests {
         for n in 0..6_u32 {
             let head = RowHead { series: n, line: n, time: i64::from(n) };
             if n % 3 == 2 {
-                block.begin_row(head, &narrow);
+                block.begin_row(head, &narrow, true);
                 block.push(Cell::String("text"));
+                block.push_line(b"line");
             } else {
-                block.begin_row(head, &wide);
+                block.begin_row(head, &wide, false);
                 block.push(Cell::Int(-i64::from(n)));
                 block.push(Cell::Missing);
             }
@@ -214,6 +242,7 @@ mod tests {
             let mut seen = Vec::new();
             block
                 .visit(range.clone(), |row, columns, cells| {
+                    assert_eq!(cells.line(), (row.series % 3 == 2).then_some(&b"line"[..]));
                     let cells: Vec<_> = cells.iter().collect();
                     match row.series % 3 {
                         2 => assert_eq!((columns.len(), cells.as_slice()), (1, &[Cell::String("text")][..])),

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod dag;
 pub mod expr;
+pub mod fields;
 pub mod gotime;
 pub mod group;
 pub mod http;

@@ -7,6 +7,7 @@ use std::{borrow::Cow, rc::Rc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    fields::Fields,
     group::Group,
     name::Name,
     tags::TagSet,
@@ -31,17 +32,16 @@ pub struct Point<'a> {
     pub retention_policy: Name,
     pub group: &'a Rc<Group>,
     pub tags: &'a Rc<TagSet>,
-    /// Each name once, in no order that means anything.
-    pub fields: &'a [Field],
+    pub fields: Fields<'a>,
     /// Nanoseconds since 1970.
     pub time: i64,
     /// Set while name and tags are those of a source series.
     pub series: SeriesNumber,
 }
 
-impl Point<'_> {
-    pub fn field(&self, name: Name) -> Option<&Value> {
-        field(self.fields, name)
+impl<'a> Point<'a> {
+    pub fn field(&self, name: Name) -> Option<&'a Value> {
+        self.fields.get(name)
     }
 }
 

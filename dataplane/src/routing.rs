@@ -141,15 +141,10 @@ pub struct Routing {
 pub struct Route {
     /// Bit n: shard n owns it for some task.
     pub owners: u64,
-    pub wanted: Wanted,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// These fields, sorted.
-    Fields(BTreeSet<Name>),
-    /// All fields.
-    Whole,
+    /// Fields to read of every line, sorted.
+    pub fields: BTreeSet<Name>,
+    /// The field section of the line goes with them, for whoever asks for more.
+    pub whole: bool,
 }
 
 impl Routing {
@@ -187,13 +182,8 @@ impl Routing {
         if owners == 0 {
             return Ok(None);
         }
-        let wanted = match wanted {
-            Demand::All => Wanted::Whole,
-            Demand::Fields(fields) => {
-                Wanted::Fields(fields.iter().map(|field| Name::new(field)).collect::<Result<_, _>>()?)
-            }
-        };
-        Ok(Some(Route { owners, wanted }))
+        let fields = wanted.fields.iter().map(|field| Name::new(field)).collect::<Result<_, _>>()?;
+        Ok(Some(Route { owners, fields, whole: wanted.whole }))
     }
 }
 
@@ -238,7 +228,7 @@ mod tests {
         let of = |db, measurement| routing.resolve(db, "autogen", measurement, &tags).unwrap();
         assert_eq!(of("other", "cpu"), None);
         let mem = of("telegraf", "mem").unwrap();
-        assert_eq!((mem.owners.count_ones(), mem.wanted), (1, Wanted::Whole));
+        assert_eq!((mem.owners.count_ones(), mem.whole), (1, true));
         assert!(of("telegraf", "cpu").unwrap().owners.count_ones() <= 2);
     }
 

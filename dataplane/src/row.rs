@@ -13,7 +13,7 @@ use crate::{
 /// `{"name":…,"tags":{…},"columns":[…],"values":[[…]]}` of a point.
 pub fn of_point(point: &Point<'_>, out: &mut String) -> Result<(), Unsupported> {
     head(point.name, point.tags, out);
-    let mut columns: Vec<&Field> = point.fields.iter().collect();
+    let mut columns: Vec<&Field> = point.fields.all().iter().collect();
     columns.sort_by_key(|field| field.name);
     separate(out);
     out.push_str("\"columns\":[\"time\"");

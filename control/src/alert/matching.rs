@@ -49,8 +49,13 @@ impl Match {
             tags.push((name(key)?, value.as_str().into()));
         }
         let tags = TagSet::new(tags);
-        let scope =
-            Scope { time: event.time, fields: &fields, tags: &tags, results: &[], now: dataplane::clock::now() };
+        let scope = Scope {
+            time: event.time,
+            fields: (&fields).into(),
+            tags: &tags,
+            results: &[],
+            now: dataplane::clock::now(),
+        };
         lambda.eval_bool(&scope, &mut State::default()).map_err(|error| failed(&error))
     }
 }

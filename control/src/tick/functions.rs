@@ -35,7 +35,7 @@ mod tests {
     fn evaluated(name: &str) -> String {
         let mut lambda = Lambda::compile(&Expr::Call(name.to_owned(), Vec::new())).unwrap();
         let tags = TagSet::empty();
-        let scope = Scope { time: 0, fields: &[], tags: &tags, results: &[], now: 0 };
+        let scope = Scope { time: 0, fields: (&[]).into(), tags: &tags, results: &[], now: 0 };
         lambda.eval(&scope, &mut State::default()).err().map(|error| error.to_string()).unwrap_or_default()
     }
 

@@ -148,7 +148,7 @@ fn windowed(
         return Ok(fused);
     }
     let wanted = match demands.get(index) {
-        Some(Demand::Fields(fields)) => {
+        Some(Demand { fields, whole: false }) => {
             let names = fields.iter().map(|name| Name::new(name)).collect::<Result<Vec<_>, _>>();
             Some(names.map_err(StartError::new)?)
         }

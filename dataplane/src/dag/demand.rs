@@ -8,36 +8,33 @@ use std::collections::BTreeSet;
 use proto::plan::{InfluxQlFunction, Keep, Node, NodeKind, Plan};
 
 /// Fields that are wanted of a measurement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Demand {
-    Fields(BTreeSet<String>),
-    All,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Those that are read of every point.
+    pub fields: BTreeSet<String>,
+    /// Any other may be asked for at any point.
+    pub whole: bool,
 }
 
 impl Demand {
     pub fn nothing() -> Self {
-        Demand::Fields(BTreeSet::new())
+        Demand::default()
+    }
+
+    /// Whole points.
+    pub fn whole() -> Self {
+        Demand { whole: true, ..Demand::default() }
     }
 
     /// What both want.
-    pub fn union(self, other: Demand) -> Demand {
-        match (self, other) {
-            (Demand::Fields(mut ours), Demand::Fields(theirs)) => {
-                ours.extend(theirs);
-                Demand::Fields(ours)
-            }
-            _ => Demand::All,
-        }
+    pub fn union(mut self, other: Demand) -> Demand {
+        self.fields.extend(other.fields);
+        Demand { whole: self.whole || other.whole, ..self }
     }
 
-    fn and<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Demand {
-        match self {
-            Demand::Fields(mut fields) => {
-                fields.extend(names.into_iter().map(str::to_owned));
-                Demand::Fields(fields)
-            }
-            Demand::All => Demand::All,
-        }
+    fn and<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Demand {
+        self.fields.extend(names.into_iter().map(str::to_owned));
+        self
     }
 }
 
@@ -97,12 +94,16 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         NodeKind::Default { fields, .. } => children.and(fields.iter().map(|(name, _)| name.as_str())),
         NodeKind::Derivative { field, .. } => children.and([field.as_str()]),
         NodeKind::ChangeDetect { fields } => children.and(fields.iter().map(String::as_str)),
+        NodeKind::Alert(alert) => {
+            let levels = [&alert.info, &alert.warn, &alert.crit].into_iter();
+            let lambdas = levels.flat_map(|level| level.set.iter().chain(&level.reset));
+            Demand::whole().and(lambdas.flat_map(|lambda| lambda.references()))
+        }
         NodeKind::Flatten(_)
         | NodeKind::Combine(_)
         | NodeKind::Log { .. }
         | NodeKind::HttpOut { .. }
-        | NodeKind::HttpPost(_)
-        | NodeKind::Alert(_) => Demand::All,
+        | NodeKind::HttpPost(_) => Demand::whole(),
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
         let mean = chain(vec![NodeKind::Stream, window(), aggregate(InfluxQlFunction::Mean), alert()]);
         assert_eq!(demands(&mean)[0], Demand::nothing().and(["usage"]));
         let last = chain(vec![NodeKind::Stream, window(), aggregate(InfluxQlFunction::Last), alert()]);
-        assert_eq!(demands(&last)[0], Demand::All);
+        assert_eq!(demands(&last)[0], Demand::whole().and(["usage"]));
     }
 
     #[test]

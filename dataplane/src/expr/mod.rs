@@ -42,6 +42,7 @@ pub use functions::State;
 pub use pattern::{BadPattern, Pattern};
 
 use crate::{
+    fields::Fields,
     name::Name,
     point::{Point, RowRef},
     tags::TagSet,
@@ -56,7 +57,7 @@ use pattern::MatchCache;
 pub struct Scope<'a> {
     /// Of the point, nanoseconds since 1970.
     pub time: i64,
-    pub fields: &'a [Field],
+    pub fields: Fields<'a>,
     pub tags: &'a TagSet,
     /// Earlier results of the same `eval`: what is neither field nor tag is looked for here.
     pub results: &'a [Field],
@@ -72,7 +73,7 @@ impl<'a> Scope<'a> {
 
     /// A point of a batch; `fields` are the row's.
     pub fn of_row(row: RowRef<'a>, fields: &'a [Field], now: i64) -> Self {
-        Scope { time: row.time(), fields, tags: row.tags(), results: &[], now }
+        Scope { time: row.time(), fields: fields.into(), tags: row.tags(), results: &[], now }
     }
 }
 
@@ -191,7 +192,7 @@ impl Lambda {
 /// Field, then tag, then earlier result (reference: nodes-stream §2, "Field/tag lookup").
 #[inline]
 fn look_up<'a>(name: Name, scope: &Scope<'a>) -> Result<Found<'a>, EvalError> {
-    match (field(scope.fields, name), scope.tags.get(name)) {
+    match (scope.fields.get(name), scope.tags.get(name)) {
         (Some(_), Some(_)) => Err(EvalError::FieldAndTag(name)),
         (Some(value), None) => Ok(Found::Value(value)),
         (None, Some(tag)) => Ok(Found::Tag(tag)),

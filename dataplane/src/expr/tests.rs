@@ -38,7 +38,7 @@ impl Row {
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope { time: self.time, fields: &self.fields, tags: &self.tags, results: &self.results, now: NOW }
+        Scope { time: self.time, fields: (&self.fields).into(), tags: &self.tags, results: &self.results, now: NOW }
     }
 
     fn eval(&self, text: &str) -> Result<Value, EvalError> {

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
 use crate::{
+    fields::Fields,
     group::{Group, GroupStates, Groups},
     name::Name,
     point::{Batch, Point, Row, Rows},
-    value::{Field, Value, field},
+    value::Value,
 };
 
 pub struct ChangeDetect {
@@ -27,17 +28,17 @@ impl ChangeDetect {
 }
 
 /// Whether the point is one to emit; remembers it then.
-fn changes(names: &[Name], last: &mut [Option<Value>], fields: &[Field], out: &mut Outlet<'_>) -> bool {
+fn changes(names: &[Name], last: &mut [Option<Value>], fields: Fields<'_>, out: &mut Outlet<'_>) -> bool {
     let mut changed = false;
     for (name, last) in names.iter().zip(last.iter()) {
-        match field(fields, *name) {
+        match fields.get(*name) {
             None => out.error("Invalid field in change detect", &format_args!("expected field {name} not found")),
             Some(value) => changed |= last.as_ref() != Some(value),
         }
     }
     if changed {
         for (name, last) in names.iter().zip(last) {
-            if let Some(value) = field(fields, *name) {
+            if let Some(value) = fields.get(*name) {
                 *last = Some(value.clone());
             }
         }
@@ -58,7 +59,7 @@ impl Operator for ChangeDetect {
         last.fill(None);
         self.rows.clear();
         for row in batch.rows.iter() {
-            if changes(&self.fields, last, &row.fields(), out) {
+            if changes(&self.fields, last, row.fields().as_ref().into(), out) {
                 self.rows.push(row.to_row());
             }
         }

@@ -141,7 +141,7 @@ impl Shape {
             retention_policy: self.empty,
             group,
             tags: &tags,
-            fields: &fields,
+            fields: (&fields).into(),
             time,
             series: SeriesNumber::NONE,
         })
@@ -170,7 +170,7 @@ impl Operator for Combine {
             pending.rows.clear();
             pending.time = time;
         }
-        pending.rows.push(Row::new(point.time, point.tags.clone(), point.fields));
+        pending.rows.push(Row::new(point.time, point.tags.clone(), point.fields.all()));
         Ok(())
     }
 

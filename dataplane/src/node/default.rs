@@ -69,16 +69,22 @@ impl Defaults {
 
 impl Operator for Default {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.defaults.fields(point.fields, &mut self.fields);
+        self.defaults.fields(point.fields.all(), &mut self.fields);
         let Some(tags) = self.defaults.tags(point.tags) else {
-            return out.point(&Point { fields: &self.fields, ..*point });
+            return out.point(&Point { fields: (&self.fields).into(), ..*point });
         };
         let tags = Rc::new(tags);
         let Some(group) = regroup(point.group, &tags, point.name, &mut out.context.groups) else {
             out.too_many_groups();
             return Ok(());
         };
-        out.point(&Point { fields: &self.fields, tags: &tags, group: &group, series: SeriesNumber::NONE, ..*point })
+        out.point(&Point {
+            fields: (&self.fields).into(),
+            tags: &tags,
+            group: &group,
+            series: SeriesNumber::NONE,
+            ..*point
+        })
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {

@@ -52,9 +52,9 @@ impl Deleted {
 
 impl Operator for Delete {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.deleted.fields(point.fields, &mut self.fields);
+        self.deleted.fields(point.fields.all(), &mut self.fields);
         let Some(tags) = self.deleted.tags(point.tags) else {
-            return out.point(&Point { fields: &self.fields, ..*point });
+            return out.point(&Point { fields: (&self.fields).into(), ..*point });
         };
         // A deleted tag leaves the dimensions.
         let dimensions = point.group.tags.without(&self.deleted.tags);
@@ -63,7 +63,13 @@ impl Operator for Delete {
             return Ok(());
         };
         let tags = Rc::new(tags);
-        out.point(&Point { fields: &self.fields, tags: &tags, group: &group, series: SeriesNumber::NONE, ..*point })
+        out.point(&Point {
+            fields: (&self.fields).into(),
+            tags: &tags,
+            group: &group,
+            series: SeriesNumber::NONE,
+            ..*point
+        })
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
 use crate::{
+    fields::Fields,
     group::{Group, GroupStates, Groups},
     name::Name,
     point::{Batch, Point, Row, Rows},
-    value::{Field, Value, field, set_field},
+    value::{Field, Value, set_field},
 };
 
 pub struct Derivative {
@@ -54,12 +55,12 @@ impl Previous {
     fn rate(
         &mut self,
         name: Name,
-        fields: &[Field],
+        fields: Fields<'_>,
         time: i64,
         unit: i64,
         non_negative: bool,
     ) -> Result<Option<f64>, PointError> {
-        let value = match field(fields, name) {
+        let value = match fields.get(name) {
             Some(Value::Float(x)) => *x,
             Some(Value::Int(x)) => *x as f64,
             _ => return Err(PointError::Type(name)),
@@ -81,9 +82,9 @@ impl Operator for Derivative {
         match previous.rate(self.field, point.fields, point.time, self.unit, self.non_negative) {
             Ok(Some(rate)) => {
                 self.fields.clear();
-                self.fields.extend_from_slice(point.fields);
+                self.fields.extend_from_slice(point.fields.all());
                 set_field(&mut self.fields, self.result, Value::Float(rate));
-                out.point(&Point { fields: &self.fields, ..*point })
+                out.point(&Point { fields: (&self.fields).into(), ..*point })
             }
             Ok(None) => Ok(()),
             Err(error) => {
@@ -99,7 +100,7 @@ impl Operator for Derivative {
         self.rows.clear();
         for row in batch.rows.iter() {
             let fields = row.fields();
-            match previous.rate(self.field, &fields, row.time(), self.unit, self.non_negative) {
+            match previous.rate(self.field, fields.as_ref().into(), row.time(), self.unit, self.non_negative) {
                 Ok(Some(rate)) => {
                     let mut fields = fields.into_owned();
                     set_field(&mut fields, self.result, Value::Float(rate));

@@ -11,6 +11,7 @@ use proto::plan::{self, Keep};
 use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite::regroup, to_state};
 use crate::{
     expr::{EvalError, Lambda, Scope, State},
+    fields::Fields,
     group::{Group, GroupStates, Groups},
     name::Name,
     point::{Batch, Point, Row, Rows, SeriesNumber},
@@ -80,7 +81,7 @@ impl Eval {
         &mut self,
         group: &Group,
         time: i64,
-        fields: &[Field],
+        fields: Fields<'_>,
         tags: &TagSet,
         now: i64,
     ) -> Result<Option<TagSet>, PointError> {
@@ -91,7 +92,7 @@ impl Eval {
         for ((name, lambda), state) in self.lambdas.iter_mut().zip(states) {
             for reference in lambda.references() {
                 let original =
-                    field(fields, *reference).cloned().or_else(|| tags.get(*reference).cloned().map(Value::String));
+                    fields.get(*reference).cloned().or_else(|| tags.get(*reference).cloned().map(Value::String));
                 if let Some(original) = original
                     && field(results, *reference).is_some()
                 {
@@ -116,12 +117,12 @@ impl Eval {
                 kept.extend(results.iter().filter(|result| !self.tags.contains(&result.name)).cloned());
             }
             KeepNames::All => {
-                kept.extend_from_slice(fields);
+                kept.extend_from_slice(fields.all());
                 results.iter().for_each(|result| set_field(kept, result.name, result.value.clone()));
             }
             KeepNames::Listed(listed) => {
                 for name in listed {
-                    let value = field(results, *name).or_else(|| field(fields, *name)).cloned();
+                    let value = field(results, *name).or_else(|| fields.get(*name)).cloned();
                     let referred = || self.lambdas.iter().any(|(_, lambda)| lambda.references().contains(name));
                     // A tag that a lambda refers to can be kept as field; a name that is nowhere, too, as an odd one.
                     let value = match value {
@@ -140,14 +141,14 @@ impl Eval {
 impl Operator for Eval {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         match self.point_of(point.group, point.time, point.fields, point.tags, out.context.now) {
-            Ok(None) => out.point(&Point { fields: &self.scratch.fields, ..*point }),
+            Ok(None) => out.point(&Point { fields: (&self.scratch.fields).into(), ..*point }),
             Ok(Some(tags)) => {
                 let tags = Rc::new(tags);
                 let Some(group) = regroup(point.group, &tags, point.name, &mut out.context.groups) else {
                     out.too_many_groups();
                     return Ok(());
                 };
-                let fields = &self.scratch.fields;
+                let fields = (&self.scratch.fields).into();
                 out.point(&Point { fields, tags: &tags, group: &group, series: SeriesNumber::NONE, ..*point })
             }
             Err(error) => {
@@ -164,7 +165,7 @@ impl Operator for Eval {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         for row in batch.rows.iter() {
-            match self.point_of(batch.group, row.time(), &row.fields(), row.tags(), out.context.now) {
+            match self.point_of(batch.group, row.time(), row.fields().as_ref().into(), row.tags(), out.context.now) {
                 Ok(tags) => {
                     let tags = tags.map_or_else(|| row.tags().clone(), Rc::new);
                     rows.push(Row::new(row.time(), tags, &self.scratch.fields));

@@ -89,7 +89,7 @@ impl Shape {
             retention_policy: self.empty,
             group,
             tags: &group.tags,
-            fields: &pending.fields,
+            fields: (&pending.fields).into(),
             time: pending.time,
             series: SeriesNumber::NONE,
         })
@@ -106,7 +106,7 @@ impl Operator for Flatten {
             pending.fields.clear();
             pending.time = time;
         }
-        self.shape.add(point.fields, point.tags, &mut pending.fields, out);
+        self.shape.add(point.fields.all(), point.tags, &mut pending.fields, out);
         Ok(())
     }
 

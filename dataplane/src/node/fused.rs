@@ -90,7 +90,7 @@ impl Aggregate {
             return;
         };
         match state.accumulator.push(&self.function, point.time, value) {
-            Taken::Chosen => state.row = Some(Row::new(point.time, point.tags.clone(), point.fields)),
+            Taken::Chosen => state.row = Some(Row::new(point.time, point.tags.clone(), point.fields.all())),
             Taken::Unsupported if state.unsupported.len() < ERRORS_MAX => {
                 state.unsupported.push(unsupported(&self.function, self.field, value));
             }

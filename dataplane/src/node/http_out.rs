@@ -77,13 +77,14 @@ impl HttpOut {
             }
             Content::Point { name, row } => {
                 let row = row.as_ref();
+                let fields = row.fields();
                 let point = Point {
                     name: *name,
                     database: empty,
                     retention_policy: empty,
                     group,
                     tags: row.tags(),
-                    fields: &row.fields(),
+                    fields: fields.as_ref().into(),
                     time: row.time(),
                     series: SeriesNumber::NONE,
                 };
@@ -99,7 +100,7 @@ impl HttpOut {
 
 impl Operator for HttpOut {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let row = Row::new(point.time, point.tags.clone(), point.fields);
+        let row = Row::new(point.time, point.tags.clone(), point.fields.all());
         self.set(point.group, out.context.order, Content::Point { name: point.name, row });
         out.point(point)
     }

@@ -99,7 +99,7 @@ impl HttpPost {
                     retention_policy: point.retention_policy,
                     group: &point.group,
                     tags: &point.tags,
-                    fields: &point.fields,
+                    fields: (&point.fields).into(),
                     time: point.time,
                     series: point.series,
                 })
@@ -131,7 +131,7 @@ impl Operator for HttpPost {
             retention_policy: point.retention_policy,
             group: point.group.clone(),
             tags: point.tags.clone(),
-            fields: point.fields.to_vec(),
+            fields: point.fields.all().to_vec(),
             time: point.time,
             series: point.series,
         });

@@ -38,7 +38,7 @@ impl Operator for Log {
             pair(key, name.as_str(), &mut line);
         }
         group(point.group, &mut line);
-        content(point.tags, point.fields, point.time, &mut line);
+        content(point.tags, point.fields.all(), point.time, &mut line);
         out.log(self.level, &line);
         out.point(point)
     }

@@ -82,9 +82,9 @@ impl Operator for StateTracker {
         match self.predicate.eval_bool(&Scope::of(point, out.context.now), &mut tracked.lambda) {
             Ok(is_in) => {
                 self.fields.clear();
-                self.fields.extend_from_slice(point.fields);
+                self.fields.extend_from_slice(point.fields.all());
                 set_field(&mut self.fields, self.result, tracked.measure(self.measure, is_in, point.time));
-                out.point(&Point { fields: &self.fields, ..*point })
+                out.point(&Point { fields: (&self.fields).into(), ..*point })
             }
             Err(error) => {
                 out.error("error while evaluating expression", &error);

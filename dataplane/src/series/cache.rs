@@ -36,8 +36,10 @@ pub struct Entry {
     pub owners: u64,
     /// Bit n: shard n has its definition.
     pub told: u64,
-    /// Fields to stage; `None` for all of them.
+    /// Fields to stage; set if there are owners.
     pub columns: Option<Arc<[Name]>>,
+    /// The field section is staged, too.
+    pub whole: bool,
     /// Set once somebody wants the series.
     pub info: Option<Arc<SeriesInfo>>,
     pub ingress: Ingress,

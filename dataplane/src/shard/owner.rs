@@ -1,6 +1,6 @@
 //! A shard as owner: the tasks that it runs and the series that receivers told it of.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use hashbrown::HashMap;
 use proto::{Plan, message::NodeStatistics};
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     block::{Block, Cell, Cells, Definition, RowHead},
     dag::{build::build, task::Task},
+    fields::{Fields, Reader, Unread},
     name::Name,
     point::{Point, SeriesNumber},
     routing::{Instance, TaskRoute},
@@ -81,6 +82,7 @@ pub struct Owner {
     free_numbers: Vec<SeriesNumber>,
     /// Scratch of the row that is being run.
     fields: Vec<Field>,
+    reader: RefCell<Reader>,
     /// Rows that arrived for a task that had failed.
     pub rows_discarded: u64,
 }
@@ -96,6 +98,7 @@ impl Owner {
             next_number: 0,
             free_numbers: Vec::new(),
             fields: Vec::new(),
+            reader: RefCell::default(),
             rows_discarded: 0,
         }
     }
@@ -202,7 +205,7 @@ impl Owner {
         let (Some(known), tasks, fields) = (self.series.get_mut(receiver), &mut self.tasks, &mut self.fields) else {
             return;
         };
-        let discarded = &mut self.rows_discarded;
+        let (reader, discarded) = (&self.reader, &mut self.rows_discarded);
         let run_row = |row: &RowHead, columns: &[Name], cells: Cells<'_>| -> Result<(), std::convert::Infallible> {
             let Some(series) = known.get_mut(&row.series) else {
                 *discarded += 1;
@@ -226,6 +229,11 @@ impl Owner {
                 };
                 Some(Field { name: *name, value })
             }));
+            let unread = cells.line().map(|line| Unread::new(columns, line, reader));
+            let fields = match &unread {
+                Some(unread) => Fields::partly(fields, unread),
+                None => (&*fields).into(),
+            };
             let order = (block.order << 24) | u64::from(row.line).min((1 << 24) - 1);
             for &index in &series.tasks {
                 let Some(running) = tasks.get_mut(index) else { continue };

@@ -12,7 +12,7 @@ use crate::{
     block::{Block, Cell, Definition, RowHead},
     line::{BodyErrors, Fields, Lines, Precision, Reason, SeriesKey, key_end, time},
     name::{Name, TooManyNames},
-    routing::{Instance, Routing, Wanted},
+    routing::{Instance, Routing},
     series::{Cache, Entry, Ingress, IngressTable, SeriesInfo, Space},
 };
 
@@ -147,15 +147,15 @@ impl Receiver {
         let head = RowHead { series: number, line: staging.lines, time: 0 };
         staging.lines += 1;
         let (ingress, owners) = (entry.ingress, entry.owners);
-        if owners == 0 {
-            while fields.next_field()?.is_some() {}
-            time(line, fields.end(), staging.precision, staging.arrival)?;
-        } else {
-            let columns = match entry.columns.clone() {
-                Some(columns) => columns,
-                None => whole_columns(&mut self.columns, line, end)?,
-            };
-            stage_row(staging, &mut self.text, line, fields, head, &columns, owners)?;
+        match &entry.columns {
+            Some(columns) if owners != 0 => {
+                let (columns, whole) = (columns.clone(), entry.whole);
+                stage_row(staging, &mut self.text, (line, end), fields, head, (&columns, whole), owners)?;
+            }
+            _ => {
+                while fields.next_field()?.is_some() {}
+                time(line, fields.end(), staging.precision, staging.arrival)?;
+            }
         }
         staging.points += 1;
         match staging.ingress.last_mut() {
@@ -291,10 +291,8 @@ fn route_entry(
             tags: key.tags.iter().map(tag).collect::<Result<_, TooManyNames>>()?,
         }));
     }
-    entry.columns = match route.wanted {
-        Wanted::Whole => None,
-        Wanted::Fields(names) => Some(shared(columns, names.into_iter().collect())),
-    };
+    entry.columns = Some(shared(columns, route.fields.into_iter().collect()));
+    entry.whole = route.whole;
     entry.owners = route.owners;
     Ok(())
 }
@@ -303,34 +301,14 @@ fn shared(columns: &mut HashMap<Vec<Name>, Arc<[Name]>>, names: Vec<Name>) -> Ar
     columns.entry(names).or_insert_with_key(|names| names.as_slice().into()).clone()
 }
 
-/// The columns of a line whose every field is wanted: its names as they come. Lines of one writer have the same names in
-/// the same order, so the list is nearly always the one that the last line had.
-fn whole_columns(
-    columns: &mut HashMap<Vec<Name>, Arc<[Name]>>,
-    line: &[u8],
-    key_end: usize,
-) -> Result<Arc<[Name]>, Reason> {
-    let mut fields = Fields::new(line, key_end);
-    let mut names = Vec::with_capacity(16);
-    while let Some(field) = fields.next_field()? {
-        // Without room for another name the field is left out; the limit is far above what metrics need.
-        if let Ok(name) = Name::new(&field.name())
-            && !names.contains(&name)
-        {
-            names.push(name);
-        }
-    }
-    Ok(shared(columns, names))
-}
-
 /// Stages the wanted fields of a line for each owner. Nothing is staged of a line that proves bad.
 fn stage_row(
     staging: &mut Staging,
     text: &mut String,
-    line: &[u8],
+    (line, key_end): (&[u8], usize),
     mut fields: Fields<'_>,
     head: RowHead,
-    columns: &Arc<[Name]>,
+    (columns, whole): (&Arc<[Name]>, bool),
     owners: u64,
 ) -> Result<(), Reason> {
     let mut found: [Option<crate::line::RawValue<'_>>; INLINE_COLUMNS] = [None; INLINE_COLUMNS];
@@ -356,9 +334,12 @@ fn stage_row(
         if owners & (1 << owner) == 0 {
             continue;
         }
-        block.begin_row(RowHead { time, ..head }, columns);
+        block.begin_row(RowHead { time, ..head }, columns, whole);
         for value in found.iter() {
             block.push(value.map_or(Cell::Missing, |value| value.cell(text)));
+        }
+        if whole {
+            block.push_line(line.get(key_end..fields.end()).unwrap_or_default());
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ impl Interpreter<'_> {
         let mut lambda = Lambda::compile(&expression).map_err(|error| Diagnostic::new(error.to_string()))?;
         let tags = TagSet::empty();
         let now = dataplane::clock::now();
-        let scope = Scope { time: 0, fields: &[], tags: &tags, results: &[], now };
+        let scope = Scope { time: 0, fields: (&[]).into(), tags: &tags, results: &[], now };
         match lambda.eval(&scope, &mut State::default()) {
             Ok(Value::Int(x)) => Ok(ScriptValue::Int(x)),
             Ok(Value::Float(x)) => Ok(ScriptValue::Float(x)),

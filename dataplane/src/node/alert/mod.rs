@@ -314,7 +314,7 @@ impl Operator for Alert {
             name: point.name,
             group: point.group,
             tags: point.tags,
-            fields: point.fields,
+            fields: point.fields.all(),
             time: point.time,
             level,
             duration,
@@ -324,9 +324,9 @@ impl Operator for Alert {
         let mut passed = *point;
         if self.outputs.any_field() {
             fields.clear();
-            fields.extend_from_slice(point.fields);
+            fields.extend_from_slice(point.fields.all());
             Self::add_fields(&self.outputs, &sent, &mut fields);
-            passed.fields = &fields;
+            passed.fields = (&fields).into();
         }
         let done = match Self::add_tags(&self.outputs, &sent, point.tags) {
             None => out.point(&passed),

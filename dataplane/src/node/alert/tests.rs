@@ -58,6 +58,7 @@ fn events(alert: plan::Alert, levels: Vec<TopicLevel>, points: &[(&str, i64, f64
     let name = |text: &str| Name::new(text).unwrap();
     for (order, (host, time, v)) in points.iter().enumerate() {
         let tags = std::rc::Rc::new(TagSet::new(vec![(name("host"), (*host).into())]));
+        let fields = [Field { name: name("v"), value: Value::Float(*v) }];
         let group = task.nil_group().clone();
         let point = Point {
             name: name("cpu"),
@@ -65,7 +66,7 @@ fn events(alert: plan::Alert, levels: Vec<TopicLevel>, points: &[(&str, i64, f64
             retention_policy: name("r"),
             group: &group,
             tags: &tags,
-            fields: &[Field { name: name("v"), value: Value::Float(*v) }],
+            fields: (&fields).into(),
             time: *time,
             series: SeriesNumber::NONE,
         };

@@ -85,7 +85,7 @@ fn run(plan: &Plan, fused: bool, points: &[(u8, i64, Option<Value>)]) -> (Vec<St
             retention_policy: name("rp"),
             group: &nil,
             tags: &tags,
-            fields: &fields,
+            fields: (&fields).into(),
             time: *time,
             series: SeriesNumber::NONE,
         };

@@ -260,7 +260,7 @@ pub fn emit(
         retention_policy: empty,
         group,
         tags: &group.tags,
-        fields: &[Field { name: result, value }],
+        fields: (&[Field { name: result, value }]).into(),
         time,
         series: SeriesNumber::NONE,
     })
@@ -284,7 +284,7 @@ pub fn emit_choice(
         retention_policy: empty,
         group,
         tags: row.tags(),
-        fields: &fields,
+        fields: (&fields).into(),
         time,
         series: SeriesNumber::NONE,
     })
@@ -292,7 +292,7 @@ pub fn emit_choice(
 
 impl Operator for Reduce {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let row = Row::new(point.time, point.tags.clone(), point.fields);
+        let row = Row::new(point.time, point.tags.clone(), point.fields.all());
         let new = || State { name: point.name, time: point.time, rows: Vec::new() };
         let run = self.states.get_or_insert_with(point.group, new);
         if run.time != point.time {

@@ -146,7 +146,7 @@ impl Operator for Transform {
                 retention_policy: self.empty,
                 group: point.group,
                 tags: &point.group.tags,
-                fields: &[Field { name: self.result, value }],
+                fields: (&[Field { name: self.result, value }]).into(),
                 time,
                 series: SeriesNumber::NONE,
             }),

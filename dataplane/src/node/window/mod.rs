@@ -41,9 +41,10 @@ struct Keep {
 
 impl Keep {
     fn row(&mut self, point: &Point<'_>) -> Row {
-        let Some(wanted) = &self.wanted else { return Row::new(point.time, point.tags.clone(), point.fields) };
+        let Some(wanted) = &self.wanted else { return Row::new(point.time, point.tags.clone(), point.fields.all()) };
         self.scratch.clear();
-        self.scratch.extend(point.fields.iter().filter(|field| wanted.contains(&field.name)).cloned());
+        let field = |name: &Name| Some(Field { name: *name, value: point.field(*name)?.clone() });
+        self.scratch.extend(wanted.iter().filter_map(field));
         Row::new(point.time, point.tags.clone(), &self.scratch)
     }
 }
