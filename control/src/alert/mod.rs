@@ -165,7 +165,7 @@ impl Alerts {
         let topic = topics.get(name).filter(|topic| topic.is_shown())?;
         let events = topic.events.iter().filter(|(_, state)| state.level >= least);
         let mut events: Vec<_> = events.map(|(id, state)| (id.clone(), state.clone())).collect();
-        events.sort_by(|(_, one), (_, other)| other.level.cmp(&one.level));
+        events.sort_by_key(|(_, state)| std::cmp::Reverse(state.level));
         Some(events)
     }
 

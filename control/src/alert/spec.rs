@@ -89,7 +89,7 @@ const NOT_BUILT: [&str; 23] = [
     "webex",
 ];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct PostOptions {
     url: String,
@@ -98,19 +98,6 @@ struct PostOptions {
     capture_response: bool,
     timeout: i64,
     skip_ssl_verification: bool,
-}
-
-impl Default for PostOptions {
-    fn default() -> Self {
-        PostOptions {
-            url: String::new(),
-            endpoint: String::new(),
-            headers: Default::default(),
-            capture_response: false,
-            timeout: 0,
-            skip_ssl_verification: false,
-        }
-    }
 }
 
 #[derive(Deserialize, Default)]

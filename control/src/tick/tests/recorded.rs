@@ -89,7 +89,8 @@ fn scripts_are_formatted_as_recorded() {
                 scripts.insert(step.id.clone(), script.to_owned());
             }
             let Some(expected) = step.answer["script"].as_str() else { continue };
-            if let Some(raw) = scripts.get(&step.id).filter(|_| step.answer["template-id"].as_str().unwrap_or("") == "")
+            if let Some(raw) =
+                scripts.get(&step.id).filter(|_| step.answer["template-id"].as_str().unwrap_or("").is_empty())
             {
                 pairs += 1;
                 assert_eq!(format_script(raw), expected, "{case}");
