@@ -112,7 +112,8 @@ mod tests {
             "changed()",
             "changed() == TRUE AND name() == 'cpu'",
             "taskName() == 't' AND \"host\" =~ /^a$/",
-            "alertDuration() == 5ns OR TRUE",
+            "alertDuration() < 1u OR TRUE",
+            "alertDuration() * 1000 == 5u",
             "level() == 2 // two",
         ] {
             assert_eq!(matches(text), Ok(true), "{text}");

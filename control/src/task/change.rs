@@ -60,12 +60,8 @@ impl Tasks {
         }
         let vars = definition.vars.unwrap_or_default();
         let compiled = compile_task(&script, &vars)?;
-        let dbrps = match (compiled.dbrps.is_empty(), definition.dbrps.unwrap_or_default()) {
-            (true, given) if given.is_empty() => return Err(TaskError::invalid("must specify dbrp")),
-            (true, given) => given,
-            (false, given) if given.is_empty() => compiled.dbrps.clone(),
-            (false, _) => return Err(TaskError::invalid("cannot specify dbrp in both implicitly and explicitly")),
-        };
+        let dbrps = request::sole_dbrps(&compiled.dbrps, definition.dbrps.unwrap_or_default());
+        let dbrps = dbrps.map_err(TaskError::invalid)?;
         let enabled = definition.status == Some(Status::Enabled);
         let stored = StoredTask {
             id: id.clone(),

@@ -24,7 +24,7 @@ use crate::{
     tick::{Compiled, Options, compile, diagnostic::Diagnostic, vars::Vars},
 };
 pub use list::{ListError, Page, Pattern};
-pub use request::{Change, Definition, Status, first_value as request_body};
+pub use request::{Change, Definition, Status, first_value as request_body, sole_dbrps};
 
 /// Why a request for a task is refused. The text is what the API shows.
 #[derive(Debug, thiserror::Error)]

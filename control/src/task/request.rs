@@ -81,6 +81,16 @@ fn dbrps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec
     Ok(bodies.map(|bodies| bodies.into_iter().map(|body| Dbrp { db: body.db, rp: body.rp }).collect()))
 }
 
+/// The databases and retention policies of a new task: of its script or of the request, and not of both.
+pub fn sole_dbrps(of_script: &[Dbrp], of_request: Vec<Dbrp>) -> Result<Vec<Dbrp>, &'static str> {
+    match (of_script.is_empty(), of_request.is_empty()) {
+        (true, true) => Err("must specify dbrp"),
+        (true, false) => Ok(of_request),
+        (false, true) => Ok(of_script.to_vec()),
+        (false, false) => Err("cannot specify dbrp in both implicitly and explicitly"),
+    }
+}
+
 /// Letters of any script, ASCII digits, `-`, `.` and `_`.
 pub fn is_valid_id(id: &str) -> bool {
     !id.is_empty() && id.chars().all(|c| c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_'))

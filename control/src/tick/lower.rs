@@ -61,8 +61,9 @@ impl Pipeline {
         let mut handlers = Vec::new();
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut topics = Vec::new();
+        // What is wrong with a node says more than that another one does not run.
+        self.nodes.iter().try_for_each(|node| start::check(self, node, lowering))?;
         for node in &self.nodes {
-            start::check(self, node, lowering)?;
             let kind = match node.spec.method {
                 "alert" => {
                     let (alert, own) = alert::lower(node, lowering)?;

@@ -127,8 +127,36 @@ impl Parser<'_> {
             words.join(",")
         );
         let mut diagnostic = Diagnostic::new(message).at(self.source, token.start, token.end.max(token.start + 1));
-        diagnostic.help = self.hint().map(str::to_owned);
+        diagnostic.help = self.hint().map(str::to_owned).or_else(|| self.still_open());
         diagnostic
+    }
+
+    /// The bracket that should have been closed before the end, or before a line that begins like a statement.
+    fn still_open(&self) -> Option<String> {
+        if !(self.is_at_end() || self.may_begin_statement()) {
+            return None;
+        }
+        let mut open = Vec::new();
+        for token in self.tokens.iter().take(self.at) {
+            match token.kind {
+                TokenKind::LeftParenthesis | TokenKind::LeftBracket => open.push(token),
+                TokenKind::RightParenthesis | TokenKind::RightBracket => drop(open.pop()),
+                _ => {}
+            }
+        }
+        let Some(open) = open.pop() else {
+            return self.is_at_end().then(|| "the script ends too early".to_owned());
+        };
+        let place = position(self.source, open.start);
+        Some(format!("the {} at line {} char {} is still open", open.kind.name(), place.line, place.char))
+    }
+
+    /// A token that can begin a statement and stands at the very start of a line.
+    fn may_begin_statement(&self) -> bool {
+        let token = self.token();
+        let begins = matches!(token.kind, TokenKind::Var | TokenKind::Dbrp | TokenKind::Identifier(_));
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |token| token.end);
+        begins && self.source.get(before..token.start).is_some_and(|text| text.ends_with('\n'))
     }
 
     /// What other languages write here, and how it is written in this one.
@@ -145,12 +173,13 @@ impl Parser<'_> {
                 _ => return None,
             },
             TokenKind::Error(_) if self.source[self.token().start..].starts_with('&') => "the operator is AND",
-            TokenKind::Pipe if before == Some(&TokenKind::Pipe) => "the operator is OR",
+            TokenKind::Pipe if before == Some(&TokenKind::Pipe) || *self.peek_behind() == TokenKind::Pipe => {
+                "the operator is OR"
+            }
             TokenKind::Assign if before != Some(&TokenKind::Var) => "equality is ==",
             TokenKind::Divide => "a regular expression stands behind =~ or !~, or as an argument",
             TokenKind::Reference(_) if after_not => "the operator is !",
             TokenKind::Reference(_) => "double quotes name fields and tags in lambdas; a string has single quotes",
-            TokenKind::End => "the script ends too early: is a parenthesis or a bracket open?",
             _ => return None,
         })
     }
@@ -169,14 +198,10 @@ impl Parser<'_> {
         self.depth = 0;
         self.at = self.at.max(before + 1);
         while self.at < self.tokens.len() {
-            let token = self.token();
-            let begins = matches!(token.kind, TokenKind::Var | TokenKind::Dbrp | TokenKind::Identifier(_));
-            let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |token| token.end);
-            let first_of_line = self.source.get(before..token.start).is_some_and(|text| text.ends_with('\n'));
-            if token.kind == TokenKind::End || begins && first_of_line {
+            if self.is_at_end() || self.may_begin_statement() {
                 return;
             }
-            if matches!(token.kind, TokenKind::Error(_)) {
+            if matches!(self.peek(), TokenKind::Error(_)) {
                 break;
             }
             self.at += 1;

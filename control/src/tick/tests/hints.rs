@@ -34,7 +34,9 @@ fn misspelt_words_come_with_the_right_one() {
         ("stream|from()|window().period('10s')", "write 10s for a duration"),
         ("stream|from().where('a')", "write lambda: in front of an expression"),
         ("stream|from().measurement(\"cpu\")", "write 'cpu' for a string"),
-        ("var x = (1 + 2\nstream|from()", "did you mean from?"),
+        ("var x = (1 + 2\nstream|from()", "the ( at line 1 char 9 is still open"),
+        ("stream|from().groupBy(['a', 'b')", ""),
+        ("stream|from().where(lambda: (\"a\" > 1)", "the ( at line 1 char 20 is still open"),
     ];
     for (script, help) in cases {
         assert_eq!(first(script).1, help, "{script}: {}", first(script).0);
