@@ -85,7 +85,9 @@ pub fn position(source: &str, at: usize) -> Position {
 /// The candidate that `word` was probably meant to be.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 1 + word.len() / 4;
-    let distances = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    // Words whose lengths differ by more cannot be near.
+    let near = candidates.into_iter().filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * limit);
+    let distances = near.map(|candidate| (distance(word, candidate), candidate));
     distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, best)| best)
 }
 

@@ -42,6 +42,9 @@ fn lambdas(node: &PipelineNode) -> impl Iterator<Item = &proto::Expr> {
 }
 
 fn unknown_functions(source: &str, node: &Node, in_lambda: bool, found: &mut Vec<Diagnostic>) {
+    if found.len() >= DIAGNOSTICS_MAX {
+        return;
+    }
     let mut each = |nodes: &[Node], in_lambda| {
         nodes.iter().for_each(|node| unknown_functions(source, node, in_lambda, found));
     };

@@ -249,7 +249,10 @@ impl Parser<'_> {
                 match self.peek() {
                     TokenKind::Assign => {
                         self.next();
-                        Ok(Statement::Declaration { comment, name, value: self.expression()? })
+                        let mut value = self.expression()?;
+                        // Behind `=` two slashes are a regular expression.
+                        let comment = joined(comment, take_leading_comments(&mut value));
+                        Ok(Statement::Declaration { comment, name, value })
                     }
                     TokenKind::Identifier(_) => {
                         Ok(Statement::TypedDeclaration { comment, name, type_name: self.identifier()? })
@@ -391,11 +394,16 @@ impl Parser<'_> {
         while let Some((operator, found)) = binary_operator(self.peek()).filter(|(_, found)| *found >= level) {
             self.descend()?;
             let token = self.next();
-            let right = self.deeper(|parser| parser.binary(found + 1))?;
+            let mut right = self.deeper(|parser| parser.binary(found + 1))?;
+            let mut comment = token.comment;
+            if matches!(operator, BinaryOp::RegexMatch | BinaryOp::RegexNotMatch) {
+                // Behind these two slashes are a regular expression.
+                comment = joined(comment, take_leading_comments(&mut right));
+            }
             let multiline = self.newline_between(left.at, right.at);
             let (left_box, right) = (Box::new(left), Box::new(right));
             let kind = NodeKind::Binary { operator, left: left_box, right, parentheses: false, multiline };
-            left = Node { at: token.start, comment: token.comment, kind };
+            left = Node { at: token.start, comment, kind };
         }
         self.depth = depth;
         Ok(left)
@@ -426,14 +434,16 @@ impl Parser<'_> {
             TokenKind::True => literal(self, NodeKind::Bool(true)),
             TokenKind::False => literal(self, NodeKind::Bool(false)),
             TokenKind::Star => literal(self, NodeKind::Star),
-            // Before a function's name inside an expression a comment is lost.
-            TokenKind::Identifier(_) if *self.peek_behind() == TokenKind::LeftParenthesis => self.call(false, None),
+            TokenKind::Identifier(_) if *self.peek_behind() == TokenKind::LeftParenthesis => {
+                let comment = self.token().comment.clone();
+                self.call(false, comment)
+            }
             TokenKind::Identifier(_) => Ok(self.plain_identifier()),
             TokenKind::Minus | TokenKind::Not => self.deeper(|parser| {
                 let token = parser.next();
                 let operator = if token.kind == TokenKind::Minus { UnaryOp::Minus } else { UnaryOp::Not };
                 let operand = Box::new(parser.primary()?);
-                Ok(Node { at: token.start, comment: None, kind: NodeKind::Unary { operator, operand } })
+                Ok(Node { at: token.start, comment: token.comment, kind: NodeKind::Unary { operator, operand } })
             }),
             _ => Err(self.unexpected(&[
                 "number",
@@ -448,6 +458,19 @@ impl Parser<'_> {
                 "!",
             ])),
         }
+    }
+}
+
+/// Takes the comments that would be written in front of a node.
+fn take_leading_comments(mut node: &mut Node) -> Option<Comment> {
+    let mut comments = None;
+    loop {
+        comments = joined(comments, node.comment.take());
+        node = match &mut node.kind {
+            NodeKind::Chain { head, .. } => head,
+            NodeKind::Binary { left, parentheses: false, .. } => left,
+            _ => return comments,
+        };
     }
 }
 

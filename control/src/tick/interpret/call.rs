@@ -171,6 +171,9 @@ impl Interpreter<'_> {
     /// node's takes so many arguments.
     fn handler_property(&self, index: usize, name: &str, arguments: usize) -> Option<(usize, &'static Property)> {
         let node = &self.pipeline.nodes[index];
+        if node.spec.handlers.is_empty() {
+            return None;
+        }
         let handler = node.settings.iter().rposition(|setting| setting.property.handler.is_some())?;
         let own = table::find(node.settings[handler].property.handler?, name)?;
         let others = node.spec.property(name).is_some_and(|property| property.parameters.takes(arguments));

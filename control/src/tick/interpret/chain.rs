@@ -3,7 +3,7 @@
 use super::Interpreter;
 use crate::tick::{
     ast::{ChainOp, Link, Node, NodeKind},
-    diagnostic::{Diagnostic, suggest},
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic, suggest},
     functions,
     value::ScriptValue,
 };
@@ -71,7 +71,9 @@ impl Interpreter<'_> {
             value = match self.link(index, link) {
                 // The node stands whatever its property is: what follows can be looked at all the same.
                 Err(error)
-                    if link.operator == ChainOp::Property && matches!(link.right.kind, NodeKind::Call { .. }) =>
+                    if link.operator == ChainOp::Property
+                        && matches!(link.right.kind, NodeKind::Call { .. })
+                        && self.found.len() + 1 < DIAGNOSTICS_MAX =>
                 {
                     self.found.push(error);
                     ScriptValue::Node(index)

@@ -9,6 +9,9 @@ use crate::tick::{
     value::ScriptValue,
 };
 
+/// Most names that an error lists.
+const NAMES_SHOWN_MAX: usize = 50;
+
 /// Most bytes of values that a script may take from its vars: vars in vars could double without end.
 const COPIED_BYTES_MAX: usize = 64 << 20;
 
@@ -24,7 +27,11 @@ impl Interpreter<'_> {
             };
         }
         let names: Vec<&str> = self.scope.keys().map(String::as_str).collect();
-        let mut error = Diagnostic::new(format!("name {name:?} is undefined. Names in scope: {}", names.join(",")));
+        let mut shown = names[..names.len().min(NAMES_SHOWN_MAX)].join(",");
+        if names.len() > NAMES_SHOWN_MAX {
+            shown += &format!(" and {} more", names.len() - NAMES_SHOWN_MAX);
+        }
+        let mut error = Diagnostic::new(format!("name {name:?} is undefined. Names in scope: {shown}"));
         error = error.at(self.source, at, at + name.len());
         error.help = match (name, suggest(name, names.iter().copied())) {
             ("true" | "True", _) => Some("the literal is TRUE".to_owned()),
