@@ -12,7 +12,7 @@ use crate::{
     group::Groups,
     name::Name,
     node::{
-        Child, Context, Operator, Outputs, Slot, StartError,
+        Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
         change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out, http_post,
         influxql, log, sample, shift,
@@ -56,7 +56,8 @@ pub fn build_with(
         });
     }
     let task = plan.task.as_str().into();
-    let context = Context { task, groups: Groups::default(), order: 0, now: 0, outputs };
+    let context =
+        Context { task, groups: Groups::default(), order: 0, now: 0, timers: Timers::new(slots.len()), outputs };
     Task::new(slots, context).ok_or_else(|| StartError::new("no room for groups"))
 }
 

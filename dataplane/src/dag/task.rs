@@ -48,6 +48,37 @@ impl Task {
         self.run(0, |operator, out| operator.point(0, point, out))
     }
 
+    /// The task begins at `now`, before anything arrives.
+    pub fn start(&mut self, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        for index in 0..self.slots.len() {
+            self.run(index, |operator, out| operator.start(out))?;
+        }
+        Ok(())
+    }
+
+    /// Time has come to `now`: wakes every operator whose time came, in order of those times. Live tasks are told by the
+    /// clock of their shard, replays by the times of what they replay.
+    pub fn advance(&mut self, now: i64) -> Result<(), Fault> {
+        while let Some((slot, due)) = self.context.timers.pop(now) {
+            self.context.now = due;
+            self.run(slot, |operator, out| operator.wake(due, out))?;
+        }
+        self.context.now = now;
+        Ok(())
+    }
+
+    /// When [`Task::advance`] has something to do.
+    pub fn next_wake(&self) -> i64 {
+        self.context.timers.next()
+    }
+
+    /// As [`Task::advance`] after a time that nobody was awake in: what was missed is not made up for.
+    pub fn skip_to(&mut self, now: i64) -> Result<(), Fault> {
+        self.context.timers.skip(now);
+        self.advance(now)
+    }
+
     /// The task ends: lets each operator, parents first, hand on what it still owes.
     pub fn finish(&mut self, now: i64) -> Result<(), Fault> {
         self.context.now = now;

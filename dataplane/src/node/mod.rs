@@ -28,12 +28,14 @@ pub mod state;
 pub mod stream;
 #[cfg(test)]
 pub mod testing;
+mod timers;
 pub mod r#where;
 pub mod window;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
+pub use timers::Timers;
 
 use crate::{
     group::{Group, Groups},
@@ -80,6 +82,16 @@ pub trait Operator {
     /// A group is gone: forget it and forward.
     fn delete_group(&mut self, _port: usize, group: &std::rc::Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         out.delete_group(group)
+    }
+
+    /// The task begins; nothing has arrived yet.
+    fn start(&mut self, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The time that was asked for by [`Outlet::wake_at`] has come. `due` is that time, nanoseconds since 1970.
+    fn wake(&mut self, _due: i64, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
     }
 
     /// The answer to the request with this ticket (an HTTP status, 0 for none): errors are counted, parked work goes on.

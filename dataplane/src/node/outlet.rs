@@ -4,7 +4,7 @@ use std::{fmt::Display, rc::Rc};
 
 use proto::message::AlertEvent;
 
-use super::{Fault, Operator};
+use super::{Fault, Operator, Timers};
 use crate::{
     group::{GROUPS_MAX, Group, Groups},
     point::{Barrier, Batch, Point},
@@ -42,6 +42,7 @@ pub struct Context {
     pub order: u64,
     /// The clock, nanoseconds since 1970: for `now()`, never for windows.
     pub now: i64,
+    pub timers: Timers,
     pub outputs: Box<dyn Outputs>,
 }
 
@@ -156,6 +157,11 @@ impl Outlet<'_> {
     /// Name of the node: `window2`.
     pub fn node(&self) -> &Rc<str> {
         self.name
+    }
+
+    /// Asks for [`Operator::wake`] at `time`, nanoseconds since 1970; an earlier time that was asked for stands.
+    pub fn wake_at(&mut self, time: i64) {
+        self.context.timers.set(self.offset - 1, time);
     }
 
     pub fn is_quiet(&self) -> bool {

@@ -7,8 +7,8 @@ use proto::{Plan, message::NodeStatistics};
 use tokio::sync::oneshot;
 
 use super::{
-    command::{Effects, Failure, HttpOutPart},
-    outputs::{Dropped, ShardOutputs},
+    command::{Failure, HttpOutPart},
+    outputs::ShardOutputs,
 };
 use crate::{
     block::{Block, Cell, Cells, Definition, RowHead},
@@ -20,6 +20,10 @@ use crate::{
     tags::TagSet,
     value::{Field, Value},
 };
+
+/// How late a timer may be and still be run for each of its times: a busy shard makes up for them, a machine that slept
+/// does not. Nanoseconds.
+const MAKE_UP_MAX: i64 = 60_000_000_000;
 
 /// A task on this shard.
 struct Running {
@@ -106,16 +110,15 @@ impl Owner {
     /// Builds a task's operators.
     pub fn start(
         &mut self,
-        instance: Instance,
         plan: &Plan,
         route: Arc<TaskRoute>,
         epoch: u64,
-        effects: Effects,
-        dropped: Rc<Dropped>,
+        outputs: ShardOutputs,
+        now: i64,
     ) -> Result<(), String> {
-        let inhibitors = effects.inhibitors.clone();
-        let outputs = ShardOutputs { shard: self.shard, instance, effects, dropped };
-        let task = build(plan, Box::new(outputs), &inhibitors).map_err(|error| error.to_string())?;
+        let (instance, inhibitors) = (outputs.instance, outputs.effects.inhibitors.clone());
+        let mut task = build(plan, Box::new(outputs), &inhibitors).map_err(|error| error.to_string())?;
+        task.start(now).map_err(|fault| fault.to_string())?;
         let rate = Rate::default();
         self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
         self.version += 1;
@@ -264,6 +267,24 @@ impl Owner {
             Ok(())
         };
         let Ok(()) = block.visit(range, run_row);
+    }
+
+    /// When [`Owner::advance`] has something to do, nanoseconds since 1970.
+    pub fn next_wake(&self) -> i64 {
+        let live = self.tasks.iter().filter(|running| !running.failed);
+        live.map(|running| running.task.next_wake()).min().unwrap_or(i64::MAX)
+    }
+
+    /// Wakes operators whose time has come.
+    pub fn advance(&mut self, now: i64, mut failed: impl FnMut(Failure)) {
+        for running in self.tasks.iter_mut().filter(|running| !running.failed) {
+            let late = now.saturating_sub(running.task.next_wake());
+            let done = if late > MAKE_UP_MAX { running.task.skip_to(now) } else { running.task.advance(now) };
+            if let Err(fault) = done {
+                running.failed = true;
+                failed(Failure { instance: running.instance, error: fault.to_string() });
+            }
+        }
     }
 
     /// The answer that an operator waits for.

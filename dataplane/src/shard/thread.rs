@@ -24,12 +24,15 @@ use super::{
     command::{Command, Effects, Handover, ShardStatistics},
     connection,
     limits::{SERIES_BYTES_MAX, SLICE_ROWS, STAGED_BYTES_MAX},
-    outputs::Dropped,
+    outputs::{Dropped, ShardOutputs},
     owner::Owner,
     receiver::{Counters, Receiver},
     ring::{Ends, Item, Signals},
 };
 use crate::{clock, io::shards::Loads, routing::Instance};
+
+/// Longest sleep of a shard with timers.
+const CLOCK_CHECK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What a shard's thread starts with.
 pub struct Start {
@@ -128,6 +131,7 @@ async fn turns(start: Start) {
         for (receiver, ring) in inbound.iter_mut().enumerate() {
             idle &= !turn_of(&shard, receiver, ring).await;
         }
+        shard.wake();
         match commands.try_recv() {
             Ok(command) => {
                 // What was accepted before the command comes first.
@@ -143,6 +147,7 @@ async fn turns(start: Start) {
                 let signal = signals.get(shard.index);
                 tokio::select! {
                     () = async { match signal { Some(signal) => signal.work.notified().await, None => std::future::pending().await } } => {}
+                    () = shard.until_wake() => {}
                     command = commands.recv() => match command {
                         Some(command) => shard.clone().carry_out(command),
                         None => return,
@@ -247,13 +252,34 @@ impl Shard {
         self.send_to_all(|| Item::Forget);
     }
 
+    /// Wakes operators whose time has come.
+    fn wake(&self) {
+        let mut owner = self.owner.borrow_mut();
+        let now = clock::now();
+        if owner.next_wake() <= now {
+            owner.advance(now, |failure| {
+                let _ = self.effects.failures.send(failure);
+            });
+        }
+    }
+
+    /// Waits until an operator wants to be woken, and no longer than it may take to notice that the clock was set.
+    async fn until_wake(&self) {
+        let next = self.owner.borrow().next_wake();
+        if next == i64::MAX {
+            return std::future::pending().await;
+        }
+        let wait = u64::try_from(next.saturating_sub(clock::now())).unwrap_or_default();
+        tokio::time::sleep(std::time::Duration::from_nanos(wait).min(CLOCK_CHECK)).await;
+    }
+
     fn carry_out(self: Rc<Self>, command: Command) {
         match command {
             Command::Connection(handover) => self.connect(handover),
             Command::Start { instance, plan, route, epoch, reply } => {
-                let effects = self.effects.clone();
-                let started =
-                    self.owner.borrow_mut().start(instance, &plan, route, epoch, effects, self.dropped.clone());
+                let (effects, dropped) = (self.effects.clone(), self.dropped.clone());
+                let outputs = ShardOutputs { shard: self.index, instance, effects, dropped };
+                let started = self.owner.borrow_mut().start(&plan, route, epoch, outputs, clock::now());
                 let _ = reply.send(started);
             }
             Command::Route { routing, reply } => {
