@@ -13,6 +13,16 @@ impl<'a> Lines<'a> {
     pub fn new(body: &'a [u8]) -> Self {
         Lines { rest: body }
     }
+
+    /// What follows the last line.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Goes on behind a line that was read by other means: `bytes` with its newline.
+    pub fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {

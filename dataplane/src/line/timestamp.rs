@@ -31,6 +31,11 @@ impl Precision {
         Precision { unit }
     }
 
+    /// A timestamp as nanoseconds since 1970; `None` outside the range of times.
+    pub(super) fn scale(self, stamp: i64) -> Option<i64> {
+        stamp.checked_mul(self.unit).filter(|time| (-TIME_MAX..=TIME_MAX).contains(time))
+    }
+
     /// A time of arrival, cut to the precision.
     pub fn truncate(self, time: i64) -> i64 {
         time.saturating_sub(time.rem_euclid(self.unit))
@@ -55,8 +60,7 @@ pub fn time(line: &[u8], fields_end: usize, precision: Precision, default: i64) 
         Err(_) if digits.is_empty() => return Err(Reason::TimestampSyntax(error::shown(text))),
         Err(_) => return Err(Reason::TimestampOutOfRange(error::shown(text))),
     };
-    let time = stamp.checked_mul(precision.unit).filter(|time| (-TIME_MAX..=TIME_MAX).contains(time));
-    let time = time.ok_or(Reason::TimeOutsideRange)?;
+    let time = precision.scale(stamp).ok_or(Reason::TimeOutsideRange)?;
     match rest.get(token.len()..).unwrap_or_default().iter().all(|byte| *byte == b' ') {
         true => Ok(time),
         false => Err(Reason::InvalidPoint),
