@@ -22,6 +22,7 @@ pub mod name;
 pub mod node;
 pub mod point;
 pub mod process;
+pub mod reactor;
 pub mod routing;
 pub mod row;
 pub mod series;
