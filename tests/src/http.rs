@@ -34,6 +34,12 @@ impl Answer {
     }
 }
 
+/// Percent-encodes text for a query.
+pub fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 /// Sends a request and reads its answer.
 pub fn request(
     address: SocketAddr,

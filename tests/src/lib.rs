@@ -12,6 +12,9 @@
 pub mod case;
 pub mod compare;
 pub mod http;
+pub mod influxdb;
+pub mod pending;
 pub mod runner;
 pub mod server;
 pub mod sink;
+pub mod stand;

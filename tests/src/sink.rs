@@ -44,8 +44,11 @@ impl Sink {
         rest.map(|(path, bodies)| (path[prefix.len()..].to_owned(), bodies.clone())).collect()
     }
 
+    /// How many bodies arrived below `prefix`.
     pub fn count(&self, prefix: &str) -> usize {
-        self.take(prefix).values().map(Vec::len).sum()
+        let below = format!("{prefix}/");
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.iter().filter(|(path, _)| path.starts_with(&below)).map(|(_, bodies)| bodies.len()).sum()
     }
 }
 

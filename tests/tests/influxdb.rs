@@ -2,92 +2,20 @@
 //!
 //! Without `influxd` on the path the test is shown as ignored; `scripts/test` installs it where it may.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use farad_tests::{
-    http,
+    influxdb::{self, InfluxDb},
     server::{Server, until},
     sink::Sink,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
-    let installed = Command::new("influxd").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let installed = influxdb::is_installed();
     let name = if installed { "alerts_of_internal" } else { "alerts_of_internal: SKIPPED, influxd is not installed" };
     let trial = Trial::test(name, alerts_of_internal).with_ignored_flag(!installed);
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
-}
-
-/// A running `influxd` with its own data.
-struct InfluxDb {
-    address: SocketAddr,
-    child: Child,
-    _data: tempfile::TempDir,
-}
-
-impl InfluxDb {
-    fn start() -> Result<InfluxDb, Failed> {
-        let data = tempfile::tempdir()?;
-        let address = free_address()?;
-        let config = configuration(data.path(), address, free_address()?);
-        let file = data.path().join("influxdb.conf");
-        fs::write(&file, config)?;
-        let child =
-            Command::new("influxd").arg("-config").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let server = InfluxDb { address, child, _data: data };
-        let up = || server.query("SHOW DATABASES").is_ok_and(|text| text.contains("_internal"));
-        if !until(Duration::from_secs(30), up) {
-            return Err("influxd did not start".into());
-        }
-        Ok(server)
-    }
-
-    fn query(&self, query: &str) -> Result<String, Failed> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let answer = http::request(self.address, "POST", &format!("/query?q={encoded}"), &[], Some(b""))?;
-        if answer.status != 200 || answer.text().contains("\"error\"") {
-            return Err(format!("{query}: {}", answer.text()).into());
-        }
-        Ok(answer.text())
-    }
-}
-
-impl Drop for InfluxDb {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_address() -> Result<SocketAddr, Failed> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
-}
-
-fn configuration(data: &Path, http: SocketAddr, backup: SocketAddr) -> String {
-    let data = data.display();
-    format!(
-        r#"
-reporting-disabled = true
-bind-address = "{backup}"
-[meta]
-  dir = "{data}/meta"
-[data]
-  dir = "{data}/data"
-  wal-dir = "{data}/wal"
-[http]
-  bind-address = "{http}"
-  log-enabled = false
-[monitor]
-  store-enabled = true
-  store-interval = "1s"
-"#
-    )
 }
 
 /// The task of the README's tour.
