@@ -4,11 +4,11 @@ use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
 };
-use dataplane::json;
+use dataplane::{http::Query, json};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::tick::diagnostic::Diagnostic;
+use crate::{task::TaskError, tick::diagnostic::Diagnostic};
 
 /// An answer before its headers.
 #[derive(Debug)]
@@ -71,6 +71,38 @@ impl Answer {
         }
         response
     }
+}
+
+/// RFC 3339; the zero time for a moment that has not come.
+pub fn time(nanoseconds: Option<i64>) -> String {
+    let mut text = String::new();
+    match nanoseconds {
+        Some(nanoseconds) => json::rfc3339(nanoseconds, &mut text),
+        None => text.push_str("0001-01-01T00:00:00Z"),
+    }
+    text
+}
+
+/// With `diagnostics=true` in the query, all that is wrong with the script stands beside the one-line error.
+pub fn refuse_script(error: &TaskError, query: Query<'_>) -> Answer {
+    match error {
+        TaskError::Invalid { message, diagnostics } if query.get("diagnostics").as_deref() == Some("true") => {
+            Answer::script_error(message, diagnostics)
+        }
+        other => refuse(other),
+    }
+}
+
+/// A refused operation on tasks or templates.
+pub fn refuse(error: &TaskError) -> Answer {
+    let status = match error {
+        TaskError::Invalid { .. } => StatusCode::BAD_REQUEST,
+        TaskError::Missing(_) => StatusCode::NOT_FOUND,
+        TaskError::CannotStart(_) | TaskError::Exists(_) | TaskError::Store(_) | TaskError::Interrupted(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    Answer::error(status, &error.to_string())
 }
 
 /// JSON with four blanks a level, keys in the order of the value.

@@ -111,6 +111,8 @@ pub fn routes() -> Answer {
         ("/write", &["POST", "OPTIONS"]),
         ("/tasks", &["GET", "POST"]),
         ("/tasks/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
+        ("/templates", &["GET", "POST"]),
+        ("/templates/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
         ("/loglevel", &["POST"]),
         ("/debug/vars", &["GET"]),
         ("/:routes", &["GET"]),

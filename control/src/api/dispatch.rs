@@ -8,7 +8,7 @@ use axum::{
 use dataplane::http::Query;
 use percent_encoding::percent_decode_str;
 
-use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks, topics};
+use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks, templates, topics};
 
 const BASE: &str = "/kapacitor/v1";
 const PREVIEW: &str = "/kapacitor/v1preview";
@@ -77,6 +77,8 @@ async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
         }
         ("GET", "/tasks") => tasks::list(api, query).await,
         ("POST", "/tasks") => tasks::define(api, query, body).await,
+        ("GET", "/templates") => templates::list(api, query),
+        ("POST", "/templates") => templates::define(api, query, body).await,
         ("GET", "/alerts/topics") => topics::list(api, &uri.to_string(), query),
         ("GET", "/debug/vars") => debug::vars(api).await,
         ("GET", "/:routes") => debug::routes(),
@@ -92,6 +94,15 @@ async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
                 _ => Answer::not_found(),
             }
         }
+        (method, path) if path.starts_with("/templates/") => match (method, &path["/templates/".len()..]) {
+            ("GET" | "PATCH" | "DELETE", "") => {
+                Answer::error(StatusCode::BAD_REQUEST, "must specify template id on path")
+            }
+            ("GET", id) => templates::get(api, id, query),
+            ("PATCH", id) => templates::change(api, id, query, body).await,
+            ("DELETE", id) => templates::delete(api, id).await,
+            _ => Answer::not_found(),
+        },
         (_, path) => match (method.as_str(), path.strip_prefix("/tasks/")) {
             ("GET" | "PATCH" | "DELETE", Some("")) => {
                 Answer::error(StatusCode::BAD_REQUEST, "must specify task id on path")

@@ -7,7 +7,9 @@ pub mod answer;
 mod debug;
 mod dispatch;
 mod http_out;
+mod listing;
 mod tasks;
+mod templates;
 mod topics;
 
 use std::{sync::Arc, time::Instant};

@@ -1,17 +1,20 @@
 //! `/tasks` (reference: http-api §8, §10, §12).
 
 use axum::http::StatusCode;
-use dataplane::{http::Query, json};
+use dataplane::http::Query;
 use proto::message::{NodeStatistics, TaskStatistics};
 use serde_json::{Map, Value, json};
 
-use super::{Api, answer::Answer};
+use super::{
+    Api,
+    answer::{Answer, refuse, refuse_script, time},
+    listing::{Listing, raw_script},
+};
 use crate::{
-    task::{Definition, Page, TaskError, View},
+    task::{Definition, View},
     tick::{
         dot::{self, View as DotView},
         format_script,
-        pipeline::TaskType,
     },
 };
 
@@ -84,29 +87,16 @@ pub async fn delete(api: &Api, id: &str) -> Answer {
 
 pub async fn list(api: &Api, query: Query<'_>) -> Answer {
     let bad = |message: &str| Answer::error(StatusCode::BAD_REQUEST, message);
-    let parameter = |name| query.get(name).unwrap_or_default();
     let shape = match shape(query) {
         Ok(shape) => shape,
         Err(message) => return bad(&message),
     };
-    let page = match Page::new(&parameter("pattern"), &parameter("offset"), &parameter("limit")) {
-        Ok(page) => page,
-        Err(error) => return bad(&error.to_string()),
+    let listing = match Listing::read(query, &FIELDS, &FIELDS) {
+        Ok(listing) => listing,
+        Err(message) => return bad(&message),
     };
-    let mut fields: Vec<String> = query
-        .pairs()
-        .filter(|(key, value)| key == "fields" && !value.is_empty())
-        .map(|(_, value)| value.into_owned())
-        .collect();
-    if fields.is_empty() {
-        fields = FIELDS.map(str::to_owned).to_vec();
-    } else {
-        fields.extend(["id".to_owned(), "link".to_owned()]);
-    }
-    fields.sort();
-    fields.dedup();
-    let views = api.tasks.list(&page);
-    let wants_counters = fields.iter().any(|field| field == "stats" || field == "dot");
+    let views = api.tasks.list(&listing.page);
+    let wants_counters = listing.shows("stats") || listing.shows("dot");
     let statistics = match wants_counters && views.iter().any(|view| view.executing) {
         true => api.engine.statistics().await.unwrap_or_default().tasks,
         false => Vec::new(),
@@ -114,25 +104,16 @@ pub async fn list(api: &Api, query: Query<'_>) -> Answer {
     let mut tasks = Vec::new();
     for view in views {
         let counted = statistics.iter().find(|task| task.task == view.stored.id);
-        let object = object(&view, counted, shape, true);
-        let mut element = Map::new();
-        for field in &fields {
-            match object.get(field) {
-                Some(value) if FIELDS.contains(&field.as_str()) => element.insert(field.clone(), value.clone()),
-                _ => return bad(&format!("unsupported field {field:?}")),
-            };
+        match listing.element(&object(&view, counted, shape, true)) {
+            Ok(element) => tasks.push(element),
+            Err(message) => return bad(&message),
         }
-        tasks.push(Value::Object(element));
     }
     Answer::json(&json!({ "tasks": tasks }))
 }
 
 fn shape(query: Query<'_>) -> Result<Shape, String> {
-    let raw_script = match query.get("script-format").unwrap_or_default().as_ref() {
-        "" | "formatted" => false,
-        "raw" => true,
-        other => return Err(format!("invalid script-format parameter {other:?}")),
-    };
+    let raw_script = raw_script(query)?;
     let dot = match query.get("dot-view").unwrap_or_default().as_ref() {
         "" | "attributes" => DotView::Attributes,
         "labels" => DotView::Labels,
@@ -153,7 +134,7 @@ fn object(view: &View, statistics: Option<&TaskStatistics>, shape: Shape, listed
     let counted = statistics.unwrap_or(&none);
     let (word, graph) = match &view.compiled {
         Ok(compiled) => {
-            let word = if compiled.task_type == TaskType::Stream { "stream" } else { "batch" };
+            let word = compiled.task_type.word();
             let graph = match view.executing {
                 true => dot::running(&stored.id, &compiled.pipeline, counted, shape.dot),
                 false => dot::plain(&stored.id, &compiled.pipeline),
@@ -210,35 +191,4 @@ fn stats(counted: &TaskStatistics) -> Value {
     };
     let nodes: Map<_, _> = nodes.into_iter().map(|counted| (counted.name.clone(), node(counted))).collect();
     json!({ "task-stats": { "throughput": counted.throughput }, "node-stats": nodes })
-}
-
-/// RFC 3339; the zero time for a moment that has not come.
-fn time(nanoseconds: Option<i64>) -> String {
-    let mut text = String::new();
-    match nanoseconds {
-        Some(nanoseconds) => json::rfc3339(nanoseconds, &mut text),
-        None => text.push_str("0001-01-01T00:00:00Z"),
-    }
-    text
-}
-
-/// With `diagnostics=true` in the query, all that is wrong with the script stands beside the one-line error.
-fn refuse_script(error: &TaskError, query: Query<'_>) -> Answer {
-    match error {
-        TaskError::Invalid { message, diagnostics } if query.get("diagnostics").as_deref() == Some("true") => {
-            Answer::script_error(message, diagnostics)
-        }
-        other => refuse(other),
-    }
-}
-
-fn refuse(error: &TaskError) -> Answer {
-    let status = match error {
-        TaskError::Invalid { .. } => StatusCode::BAD_REQUEST,
-        TaskError::Missing(_) => StatusCode::NOT_FOUND,
-        TaskError::CannotStart(_) | TaskError::Exists(_) | TaskError::Store(_) | TaskError::Interrupted(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-    };
-    Answer::error(status, &error.to_string())
 }

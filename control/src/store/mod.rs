@@ -5,6 +5,7 @@
 
 mod handlers;
 mod tasks;
+mod templates;
 mod topics;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use heed::{
 
 pub use handlers::HandlerTable;
 pub use tasks::{StoredTask, TaskTable};
+pub use templates::{StoredTemplate, TemplateTable};
 pub use topics::TopicTable;
 
 /// Address space of the store, and so its largest size. Full: the change is refused and nothing of it is kept.
@@ -41,6 +43,7 @@ type Table = Database<Str, Bytes>;
 pub struct Store {
     env: Env,
     tasks: Table,
+    templates: Table,
     topics: Table,
     handlers: Table,
 }
@@ -56,14 +59,19 @@ impl Store {
         let env = unsafe { EnvOpenOptions::new().map_size(BYTES_MAX).max_dbs(16).open(path) }.map_err(open_error)?;
         let mut transaction = env.write_txn()?;
         let tasks = env.create_database(&mut transaction, Some("tasks"))?;
+        let templates = env.create_database(&mut transaction, Some("templates"))?;
         let topics = env.create_database(&mut transaction, Some("topics"))?;
         let handlers = env.create_database(&mut transaction, Some("handlers"))?;
         transaction.commit()?;
-        Ok(Store { env, tasks, topics, handlers })
+        Ok(Store { env, tasks, templates, topics, handlers })
     }
 
     pub fn tasks(&self) -> TaskTable {
         TaskTable { env: self.env.clone(), table: self.tasks }
+    }
+
+    pub fn templates(&self) -> TemplateTable {
+        TemplateTable { env: self.env.clone(), table: self.templates, tasks: self.tasks }
     }
 
     pub fn handlers(&self) -> HandlerTable {

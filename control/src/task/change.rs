@@ -40,10 +40,7 @@ impl Tasks {
     }
 
     async fn make(&self, definition: Definition, now: i64) -> Result<View, TaskError> {
-        let id = match definition.id.filter(|id| !id.is_empty()) {
-            Some(id) => id,
-            None => uuid::Uuid::new_v4().to_string(),
-        };
+        let id = request::id_or_new(definition.id);
         if !request::is_valid_id(&id) {
             return Err(TaskError::invalid(format!(
                 "task ID must contain only letters, numbers, '-', '.' and '_'. {id:?}"
@@ -53,8 +50,11 @@ impl Tasks {
         if self.index().contains_key(&id) {
             return Err(TaskError::invalid("task ID already exists"));
         }
-        refuse_template(definition.template_id.as_deref())?;
-        let script = definition.script.unwrap_or_default();
+        let template_id = definition.template_id.unwrap_or_default();
+        let script = match template_id.as_str() {
+            "" => definition.script.unwrap_or_default(),
+            template => self.script_of(template)?,
+        };
         if script.is_empty() {
             return Err(TaskError::invalid("must provide TICKscript"));
         }
@@ -65,7 +65,7 @@ impl Tasks {
         let enabled = definition.status == Some(Status::Enabled);
         let stored = StoredTask {
             id: id.clone(),
-            template_id: String::new(),
+            template_id,
             script,
             dbrps,
             vars,
@@ -89,11 +89,15 @@ impl Tasks {
             Some(entry) => (entry.stored.clone(), entry.compiled.clone()),
             None => return Err(TaskError::Missing("task does not exist, cannot update")),
         };
-        refuse_template(change.template_id.as_deref())?;
         let mut after = before.clone();
         after.modified = now;
         let vars = change.vars.filter(|vars| !vars.is_empty());
-        let script = change.script.filter(|script| !script.is_empty());
+        after.template_id = change.template_id.filter(|id| !id.is_empty()).unwrap_or(after.template_id);
+        let script = match after.template_id.as_str() {
+            "" => change.script.filter(|script| !script.is_empty()),
+            // The template may have moved on since.
+            template => Some(self.script_of(template)?).filter(|script| *script != before.script),
+        };
         let dbrps = change.dbrps.unwrap_or_default();
         let mut compiled = before_compiled.clone();
         // A script that no longer compiles must not stand in the way of a change that leaves it alone.
@@ -168,7 +172,7 @@ impl Tasks {
 }
 
 /// Runs an operation that must not stop half-way when the connection of its request closes.
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     operation: impl Future<Output = Result<T, TaskError>> + Send + 'static,
 ) -> Result<T, TaskError> {
     match tokio::spawn(operation).await {
@@ -177,16 +181,9 @@ async fn to_its_end<T: Send + 'static>(
     }
 }
 
-fn check_length(id: &str) -> Result<(), TaskError> {
+pub(super) fn check_length(id: &str) -> Result<(), TaskError> {
     match id.len() {
         0..=ID_BYTES_MAX => Ok(()),
-        length => Err(TaskError::invalid(format!("task ID has {length} bytes, {ID_BYTES_MAX} are the most"))),
-    }
-}
-
-fn refuse_template(template: Option<&str>) -> Result<(), TaskError> {
-    match template {
-        None | Some("") => Ok(()),
-        Some(template) => Err(TaskError::invalid(format!("unknown template {template}: err: no template exists"))),
+        length => Err(TaskError::invalid(format!("the ID has {length} bytes, {ID_BYTES_MAX} are the most"))),
     }
 }

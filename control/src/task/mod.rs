@@ -8,6 +8,7 @@ mod change;
 mod list;
 mod request;
 mod run;
+mod template;
 
 use std::{
     collections::BTreeMap,
@@ -20,11 +21,12 @@ use crate::{
     alert::Alerts,
     config::Config,
     engine::Engine,
-    store::{Store, StoreError, StoredTask, TaskTable},
+    store::{Store, StoreError, StoredTask, TaskTable, TemplateTable},
     tick::{Compiled, Options, compile, diagnostic::Diagnostic, vars::Vars},
 };
 pub use list::{ListError, Page, Pattern};
-pub use request::{Change, Definition, Status, first_value as request_body, sole_dbrps};
+pub use request::{Change, Definition, Status, TemplateDefinition, first_value as request_body, sole_dbrps};
+pub use template::TemplateView;
 
 /// Why a request for a task is refused. The text is what the API shows.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +88,11 @@ pub struct Tasks {
 
 struct Shared {
     index: Mutex<BTreeMap<String, Entry>>,
+    templates: Mutex<BTreeMap<String, TemplateView>>,
     /// Held while something is changed, started or stopped.
     operation: tokio::sync::Mutex<()>,
     table: TaskTable,
+    template_table: TemplateTable,
     engine: Engine,
     alerts: Alerts,
     config: Arc<Config>,
@@ -106,10 +110,16 @@ impl Tasks {
     ) -> Result<Tasks, StoreError> {
         let table = store.tasks();
         let stored = table.all()?;
+        let template_table = store.templates();
+        let templates =
+            template_table.all()?.into_iter().map(|template| (template.id.clone(), TemplateView::new(template)));
+        let templates = templates.collect();
         let shared = Shared {
             index: Mutex::default(),
+            templates: Mutex::new(templates),
             operation: tokio::sync::Mutex::default(),
             table,
+            template_table,
             engine,
             alerts,
             config,
@@ -150,6 +160,10 @@ impl Tasks {
     pub async fn statistics(&self, id: &str) -> Option<TaskStatistics> {
         let statistics = self.shared.engine.statistics().await.ok()?;
         statistics.tasks.into_iter().find(|task| task.task == id)
+    }
+
+    fn templates(&self) -> MutexGuard<'_, BTreeMap<String, TemplateView>> {
+        self.shared.templates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn index(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

@@ -48,6 +48,28 @@ impl Definition {
     }
 }
 
+/// Body of a template's definition or change. The type is checked and ignored: the script says it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct TemplateDefinition {
+    pub id: Option<String>,
+    #[serde(rename = "type")]
+    pub type_word: Option<TypeWord>,
+    pub script: Option<String>,
+}
+
+impl TemplateDefinition {
+    /// Reads a body as [`Definition::read`] does.
+    pub fn read(body: &[u8]) -> Result<TemplateDefinition, serde_json::Error> {
+        let value = first_value(body)?;
+        serde_json::from_value(lower_keys(value))
+    }
+}
+
+/// The id of a request, or a new one.
+pub fn id_or_new(id: Option<String>) -> String {
+    id.filter(|id| !id.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
 /// The first JSON value of a text.
 pub fn first_value(body: &[u8]) -> Result<Value, serde_json::Error> {
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();

@@ -79,7 +79,7 @@ impl Tasks {
     }
 
     /// What a start needs; the text says why the task cannot start.
-    fn prepare(&self, entry: &Entry) -> Result<(Running, Vec<NodeHandlers>), String> {
+    pub(super) fn prepare(&self, entry: &Entry) -> Result<(Running, Vec<NodeHandlers>), String> {
         let compiled = entry.compiled.clone()?;
         let (plan, handlers) = self.lower(&entry.stored, &compiled)?;
         let fingerprint = fingerprint(&plan, entry.stored.last_enabled)?;

@@ -13,6 +13,16 @@ pub enum TaskType {
     Batch,
 }
 
+impl TaskType {
+    /// The word for it in the language and on the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            TaskType::Stream => "stream",
+            TaskType::Batch => "batch",
+        }
+    }
+}
+
 /// A property as it was set.
 #[derive(Clone, Debug)]
 pub struct Setting {

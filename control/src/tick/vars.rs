@@ -126,7 +126,9 @@ impl<'de> Deserialize<'de> for Var {
                     if item.get("value").is_none() {
                         return Err(shape("a list of objects with type and value"));
                     }
-                    serde_json::from_value(item).map_err(de::Error::custom)
+                    // Items have no descriptions of their own.
+                    let item: Var = serde_json::from_value(item).map_err(de::Error::custom)?;
+                    Ok(Var { description: String::new(), ..item })
                 };
                 VarValue::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
             }
