@@ -86,6 +86,11 @@ impl TaskRoute {
             .reduce(Demand::union)
     }
 
+    /// Whether a shard may get points of the task.
+    pub fn runs_on(&self, shard: usize) -> bool {
+        self.placement != Placement::Whole || self.home == shard
+    }
+
     /// The shard that runs the task for a series with these tags, sorted by key.
     pub fn owner<T: AsRef<str>>(&self, measurement: &str, tags: &[(T, T)], shards: usize) -> usize {
         match &self.placement {

@@ -55,25 +55,64 @@ pub struct Node {
 pub enum NodeKind {
     Stream,
     From(From),
-    Where { predicate: Expr },
+    Where {
+        predicate: Expr,
+    },
     GroupBy(Dimensions),
     Eval(Eval),
     Window(Window),
     InfluxQl(InfluxQl),
-    Default { fields: Vec<(String, Value)>, tags: Vec<(String, String)> },
-    Delete { fields: Vec<String>, tags: Vec<String> },
+    Default {
+        fields: Vec<(String, Value)>,
+        tags: Vec<(String, String)>,
+    },
+    Delete {
+        fields: Vec<String>,
+        tags: Vec<String>,
+    },
     Sample(Sample),
-    Shift { shift: i64 },
-    Derivative { field: String, r#as: String, unit: i64, non_negative: bool },
-    ChangeDetect { fields: Vec<String> },
-    StateDuration { predicate: Expr, r#as: String, unit: i64 },
-    StateCount { predicate: Expr, r#as: String },
+    Shift {
+        shift: i64,
+    },
+    Derivative {
+        field: String,
+        r#as: String,
+        unit: i64,
+        non_negative: bool,
+    },
+    ChangeDetect {
+        fields: Vec<String>,
+    },
+    StateDuration {
+        predicate: Expr,
+        r#as: String,
+        unit: i64,
+    },
+    StateCount {
+        predicate: Expr,
+        r#as: String,
+    },
     Flatten(Flatten),
     Combine(Combine),
-    Log { level: LogLevel, prefix: String },
-    HttpOut { endpoint: String },
+    Log {
+        level: LogLevel,
+        prefix: String,
+    },
+    HttpOut {
+        endpoint: String,
+    },
     HttpPost(HttpPost),
     Alert(Box<Alert>),
+    Join(Join),
+    /// An empty name keeps the names. Parents stand as the node counts them: arguments first, the receiver last.
+    Union {
+        rename: String,
+    },
+    Barrier(Barrier),
+    Stats(Stats),
+    Noop,
+    Trickle,
+    Loopback(Loopback),
 }
 
 /// reference: nodes-stream §4. Empty strings match anything; 0 switches truncate and round off.
@@ -257,6 +296,58 @@ pub struct HttpPost {
     pub timeout: i64,
 }
 
+/// reference: nodes-alert-join-io §1. One prefix a parent, in the order of parents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    pub prefixes: Vec<String>,
+    pub delimiter: String,
+    pub on: Vec<String>,
+    /// Empty: the name of the first parent that is present.
+    pub stream_name: String,
+    pub tolerance: i64,
+    /// What stands for the fields of a missing parent; without it sets that miss one are thrown away.
+    pub fill: Option<Value>,
+    /// A deleted group resets the marks of all parents.
+    pub delete_all: bool,
+}
+
+/// reference: nodes-alert-join-io §6.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barrier {
+    pub clock: BarrierClock,
+    /// A barrier deletes its group.
+    pub delete: bool,
+}
+
+/// When a barrier comes; positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BarrierClock {
+    /// So long after the last message.
+    Idle(i64),
+    /// Every so often.
+    Period(i64),
+}
+
+/// reference: nodes-alert-join-io §6.2. A source of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Index of the node whose first output is counted; it stands before.
+    pub watched: usize,
+    /// Positive.
+    pub interval: i64,
+    pub align: bool,
+}
+
+/// reference: nodes-alert-join-io §7.2.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    pub database: String,
+    pub retention_policy: String,
+    /// Empty: the name of the point. Batches always keep theirs.
+    pub measurement: String,
+    pub tags: Vec<(String, String)>,
+}
+
 /// reference: nodes-alert-join-io §2.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -330,6 +421,11 @@ impl Plan {
         for (index, node) in self.nodes.iter().enumerate() {
             if let Some(&parent) = node.parents.iter().find(|&&parent| parent >= index) {
                 return Err(PlanError::Order { node: node.name.clone(), parent });
+            }
+            if let NodeKind::Stats(Stats { watched, .. }) = node.kind
+                && watched >= index
+            {
+                return Err(PlanError::Order { node: node.name.clone(), parent: watched });
             }
         }
         Ok(())

@@ -208,6 +208,11 @@ impl PipelineNode {
         }
     }
 
+    /// `FALSE` if it is not set.
+    pub fn bool(&self, name: &str) -> bool {
+        matches!(self.setting(name), Some([ScriptValue::Bool(true)]))
+    }
+
     /// Nanoseconds.
     pub fn duration(&self, name: &str) -> Option<i64> {
         match self.setting(name)?.first()? {

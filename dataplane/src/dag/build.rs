@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proto::{
     limits::NODES_PER_TASK_MAX,
-    plan::{EdgeType, InfluxQl, Node, NodeKind, Plan, Window},
+    plan::{EdgeType, InfluxQl, Node, NodeKind, Plan, Stats, Window},
 };
 
 use super::{demand::Demand, task::Task};
@@ -14,10 +14,10 @@ use crate::{
     node::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
-        change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out, http_post,
-        influxql, log, sample, shift,
+        barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
+        http_post, influxql, join, log, noop, sample, shift,
         state::{Measure, StateTracker},
-        stream, r#where, window,
+        stats, stream, trickle, union, r#where, window,
     },
 };
 
@@ -79,8 +79,13 @@ fn children(plan: &Plan, index: usize) -> Vec<Child> {
     let mut children = Vec::new();
     for (slot, node) in plan.nodes.iter().enumerate().skip(index + 1) {
         let ports = node.parents.iter().enumerate().filter(|(_, parent)| **parent == index);
-        children.extend(ports.map(|(port, _)| Child { slot, port, emitted: 0 }));
+        children.extend(ports.map(|(port, _)| Child { slot, port, emitted: 0, watches: false }));
     }
+    let watchers = plan.nodes.iter().enumerate().filter_map(|(slot, node)| match node.kind {
+        NodeKind::Stats(Stats { watched, .. }) if watched == index => Some(slot),
+        _ => None,
+    });
+    children.extend(watchers.map(|slot| Child { slot, port: 0, emitted: 0, watches: true }));
     children
 }
 
@@ -118,6 +123,13 @@ fn operator(
         NodeKind::Log { level, prefix } => Box::new(log::Log::new(*level, prefix)),
         NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint)),
         NodeKind::HttpPost(plan) => Box::new(http_post::HttpPost::new(plan)?),
+        NodeKind::Join(plan) => Box::new(join::Join::new(plan, wants)?),
+        NodeKind::Union { rename } => Box::new(union::Union::new(rename, node.parents.len())?),
+        NodeKind::Barrier(plan) => Box::new(barrier::Barrier::new(*plan)),
+        NodeKind::Stats(plan) => Box::new(stats::Stats::new(plan)?),
+        NodeKind::Noop => Box::new(noop::Noop),
+        NodeKind::Trickle => Box::new(trickle::Trickle::new()?),
+        NodeKind::Loopback(_) => return Err(StartError::new("kapacitorLoopback is not supported by this version")),
         NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
     })
 }

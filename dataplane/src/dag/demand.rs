@@ -63,7 +63,13 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::Sample(_)
         | NodeKind::Shift { .. }
         | NodeKind::Delete { .. }
+        | NodeKind::Barrier(_)
+        | NodeKind::Union { .. }
+        | NodeKind::Noop
+        | NodeKind::Trickle
         | NodeKind::Window(_) => children,
+        // It counts and looks at nothing.
+        NodeKind::Stats(_) => Demand::nothing(),
         NodeKind::From(from) => children.and(from.filter.iter().flat_map(|filter| filter.references())),
         NodeKind::Where { predicate }
         | NodeKind::StateDuration { predicate, .. }
@@ -103,7 +109,9 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::Combine(_)
         | NodeKind::Log { .. }
         | NodeKind::HttpOut { .. }
-        | NodeKind::HttpPost(_) => Demand::whole(),
+        | NodeKind::HttpPost(_)
+        | NodeKind::Join(_)
+        | NodeKind::Loopback(_) => Demand::whole(),
     }
 }
 

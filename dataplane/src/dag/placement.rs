@@ -41,43 +41,53 @@ fn key_of(plan: &Plan) -> Option<PartitionKey> {
     if plan.edge != EdgeType::Stream {
         return None;
     }
-    // The grouping that each node hands on.
-    let mut groupings: Vec<Dimensions> = Vec::with_capacity(plan.nodes.len());
+    // The groupings that each node hands on: several behind a join of parents with different ones.
+    let mut groupings: Vec<Vec<Dimensions>> = Vec::with_capacity(plan.nodes.len());
     let mut key: Option<PartitionKey> = None;
     let mut touched = BTreeSet::new();
     for node in &plan.nodes {
-        let incoming = match node.parents.as_slice() {
-            [] => Dimensions::default(),
-            [parent] => groupings.get(*parent)?.clone(),
-            // Several parents meet in one node: state of that node, not of a group.
-            _ => return None,
+        let incoming: Vec<Dimensions> = match node.parents.as_slice() {
+            [] => vec![Dimensions::default()],
+            parents => parents.iter().filter_map(|parent| groupings.get(*parent)).flatten().cloned().collect(),
         };
         if reaches_across_groups(plan, node) {
             return None;
         }
         touched.extend(touched_tags(node));
         let outgoing = match &node.kind {
-            NodeKind::From(from) => from.dimensions.clone(),
-            NodeKind::GroupBy(dimensions) => Dimensions {
-                by_measurement: dimensions.by_measurement || incoming.by_measurement,
+            NodeKind::From(from) => vec![from.dimensions.clone()],
+            NodeKind::GroupBy(dimensions) => vec![Dimensions {
+                by_measurement: dimensions.by_measurement || incoming.iter().all(|grouping| grouping.by_measurement),
                 tags: dimensions.tags.clone(),
-            },
+            }],
+            // A name of its own is the same for all groups.
+            NodeKind::Join(join) if !join.stream_name.is_empty() => {
+                let unnamed = incoming.iter().map(|grouping| Dimensions { by_measurement: false, ..grouping.clone() });
+                unnamed.collect()
+            }
             _ => incoming.clone(),
         };
         if is_keyed(&node.kind) {
-            key = Some(meet(key, &incoming));
+            key = incoming.iter().fold(key, |key, grouping| Some(meet(key, grouping)));
         }
         if let NodeKind::Alert(alert) = &node.kind
             && !shows_group(alert)
         {
             key = Some(meet(key, &shown_dimension(plan, alert)?));
         }
+        if let NodeKind::Join(join) = &node.kind
+            && !join.on.is_empty()
+        {
+            let on = DimensionTags::Named(join.on.clone());
+            let by_measurement = incoming.iter().all(|grouping| grouping.by_measurement);
+            key = Some(meet(key, &Dimensions { by_measurement, tags: on }));
+        }
         groupings.push(outgoing);
     }
     // Without any keyed node nothing can be seen of the task: spread it as it groups.
     let key = match key {
         Some(key) => key,
-        None => meet(None, groupings.last()?),
+        None => groupings.last()?.iter().fold(None, |key, grouping| Some(meet(key, grouping)))?,
     };
     let disjoint = match &key.tags {
         KeyTags::Named(names) => !names.iter().any(|name| touched.contains(name.as_str())),
@@ -125,6 +135,8 @@ fn is_keyed(kind: &NodeKind) -> bool {
         | NodeKind::Default { .. }
         | NodeKind::Delete { .. }
         | NodeKind::Shift { .. }
+        | NodeKind::Noop
+        | NodeKind::Trickle
         | NodeKind::Sample(Sample::Duration(_)) => false,
         NodeKind::Where { predicate } => predicate.is_stateful(),
         NodeKind::Eval(eval) => eval.expressions.iter().any(|(_, lambda)| lambda.is_stateful()),
@@ -150,6 +162,8 @@ fn reaches_across_groups(plan: &Plan, node: &Node) -> bool {
         NodeKind::Eval(eval) => eval.expressions.iter().any(|(_, lambda)| has_shared_state(lambda)),
         NodeKind::Combine(combine) => combine.expressions.iter().any(|(_, lambda)| has_shared_state(lambda)),
         NodeKind::Alert(alert) => alert_reaches_across_groups(alert),
+        // The order is over all groups; the count of a node without groups is shown until there is one.
+        NodeKind::Union { .. } | NodeKind::Stats(_) => true,
         _ => false,
     }
 }

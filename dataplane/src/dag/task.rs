@@ -123,7 +123,9 @@ impl Task {
             working_cardinality: slot.operator.cardinality(),
             avg_exec_time_ns: 0,
             extra: slot.operator.counters().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
-            children: slot.children.iter().map(|child| (child.slot, child.emitted)).collect(),
+            children: (slot.children.iter().filter(|child| !child.watches))
+                .map(|child| (child.slot, child.emitted))
+                .collect(),
         };
         self.slots.iter().map(statistics).collect()
     }

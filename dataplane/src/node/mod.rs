@@ -5,6 +5,7 @@
 //! operator makes anew it keeps in scratch buffers of its own, so that the warm path allocates nothing.
 
 pub mod alert;
+pub mod barrier;
 pub mod change_detect;
 pub mod combine;
 pub mod default;
@@ -19,16 +20,21 @@ mod grouping;
 pub mod http_out;
 pub mod http_post;
 pub mod influxql;
+pub mod join;
 pub mod log;
+pub mod noop;
 mod outlet;
 mod rewrite;
 pub mod sample;
 pub mod shift;
 pub mod state;
+pub mod stats;
 pub mod stream;
 #[cfg(test)]
 pub mod testing;
 mod timers;
+pub mod trickle;
+pub mod union;
 pub mod r#where;
 pub mod window;
 

@@ -32,6 +32,8 @@ pub struct Child {
     pub port: usize,
     /// Messages handed over.
     pub emitted: u64,
+    /// It watches its parent: what it gets is not counted.
+    pub watches: bool,
 }
 
 /// What all operators of a task on one shard share.
@@ -207,7 +209,7 @@ impl Outlet<'_> {
     ) -> Result<(), Fault> {
         for child in self.children.iter_mut() {
             let Some(at) = child.slot.checked_sub(self.offset) else { continue };
-            if counts {
+            if counts && !child.watches {
                 child.emitted += 1;
                 if let Some(slot) = self.behind.get_mut(at) {
                     slot.collected += 1;

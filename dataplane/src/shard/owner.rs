@@ -118,7 +118,10 @@ impl Owner {
     ) -> Result<(), String> {
         let (instance, inhibitors) = (outputs.instance, outputs.effects.inhibitors.clone());
         let mut task = build(plan, Box::new(outputs), &inhibitors).map_err(|error| error.to_string())?;
-        task.start(now).map_err(|fault| fault.to_string())?;
+        // Where no point can come nothing may happen by the clock either.
+        if route.runs_on(self.shard) {
+            task.start(now).map_err(|fault| fault.to_string())?;
+        }
         let rate = Rate::default();
         self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
         self.version += 1;

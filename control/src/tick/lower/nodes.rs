@@ -4,8 +4,8 @@ use proto::{
     Expr, Value,
     expr::BinaryOp,
     plan::{
-        Combine, DimensionTags, Dimensions, Eval, Flatten, From, HttpPost, InfluxQl, InfluxQlFunction, Keep, LogLevel,
-        NodeKind, Percent, Sample, Window,
+        Barrier, BarrierClock, Combine, DimensionTags, Dimensions, Eval, Flatten, From, HttpPost, InfluxQl,
+        InfluxQlFunction, Join, Keep, LogLevel, Loopback, NodeKind, Percent, Sample, Stats, Window,
     },
 };
 
@@ -92,6 +92,31 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
         },
         "httpOut" => NodeKind::HttpOut { endpoint: node.argument(0).to_owned() },
         "httpPost" => NodeKind::HttpPost(http_post(node, lowering)?),
+        "join" => NodeKind::Join(join(node)),
+        "union" => NodeKind::Union { rename: node.string("rename").unwrap_or_default().to_owned() },
+        "barrier" => NodeKind::Barrier(Barrier {
+            clock: match (node.duration("idle").unwrap_or_default(), node.duration("period").unwrap_or_default()) {
+                (0, period) => BarrierClock::Period(period),
+                (idle, _) => BarrierClock::Idle(idle),
+            },
+            delete: node.bool("delete"),
+        }),
+        "stats" => NodeKind::Stats(Stats {
+            watched: node.watches.ok_or_else(|| LowerError(format!("{} watches no node", node.name)))?,
+            interval: match node.arguments.first() {
+                Some(ScriptValue::Duration(interval)) => *interval,
+                _ => 0,
+            },
+            align: node.is_set("align"),
+        }),
+        "noop" => NodeKind::Noop,
+        "trickle" => NodeKind::Trickle,
+        "kapacitorLoopback" => NodeKind::Loopback(Loopback {
+            database: node.string("database").unwrap_or_default().to_owned(),
+            retention_policy: node.string("retentionPolicy").unwrap_or_default().to_owned(),
+            measurement: node.string("measurement").unwrap_or_default().to_owned(),
+            tags: string_pairs(node, "tag"),
+        }),
         method => match influxql(node, method) {
             Some(function) => NodeKind::InfluxQl(InfluxQl {
                 function,
@@ -105,6 +130,22 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
             }
         },
     })
+}
+
+fn join(node: &PipelineNode) -> Join {
+    Join {
+        prefixes: node.strings("as").unwrap_or_default(),
+        delimiter: node.string("delimiter").unwrap_or(".").to_owned(),
+        on: node.strings("on").unwrap_or_default(),
+        stream_name: node.string("streamName").unwrap_or_default().to_owned(),
+        tolerance: node.duration("tolerance").unwrap_or_default(),
+        fill: match node.setting("fill").and_then(<[_]>::first) {
+            Some(ScriptValue::String(word)) if word == "null" => Some(Value::Null),
+            Some(number @ (ScriptValue::Int(_) | ScriptValue::Float(_))) => number.constant(),
+            _ => None,
+        },
+        delete_all: node.bool("deleteAll"),
+    }
 }
 
 fn from(node: &PipelineNode) -> From {

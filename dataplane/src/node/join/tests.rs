@@ -1,0 +1,201 @@
+//! Rules of joins, each against a task of two or three streams.
+
+use proto::{
+    Plan, Value,
+    plan::{self, EdgeType, Node, NodeKind},
+};
+
+use crate::{
+    dag::{build::build, task::Task},
+    name::Name,
+    node::testing::Recorded,
+    point::{Point, SeriesNumber},
+    tags::TagSet,
+    value::{self, Field},
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// Streams `a`, `b`, … each by its own tags, joined and logged.
+struct Joined {
+    task: Task,
+    recorded: Recorded,
+}
+
+impl Joined {
+    fn new(groupings: &[&[&str]], join: plan::Join) -> Joined {
+        let node = |name: String, parents, kind| Node { name, parents, provides: EdgeType::Stream, quiet: false, kind };
+        let mut nodes = vec![node("stream0".into(), vec![], NodeKind::Stream)];
+        for (index, tags) in groupings.iter().enumerate() {
+            let tags = plan::DimensionTags::Named(tags.iter().map(|tag| (*tag).to_owned()).collect());
+            let dimensions = plan::Dimensions { by_measurement: false, tags };
+            let measurement = ["a", "b", "c"][index].to_owned();
+            let from = plan::From { measurement, dimensions, ..Default::default() };
+            nodes.push(node(format!("from{index}"), vec![0], NodeKind::From(from)));
+        }
+        let parents = (1..=groupings.len()).collect();
+        let prefixes = ["a", "b", "c"][..groupings.len()].iter().map(|text| (*text).to_owned()).collect();
+        let join = plan::Join { prefixes, delimiter: ".".into(), ..join };
+        nodes.push(node("join".into(), parents, NodeKind::Join(join)));
+        nodes.push(node(
+            "log".into(),
+            vec![groupings.len() + 1],
+            NodeKind::Log { level: Default::default(), prefix: String::new() },
+        ));
+        let plan = Plan {
+            version: plan::PLAN_VERSION,
+            task: "t".into(),
+            edge: EdgeType::Stream,
+            dbrps: vec![],
+            nodes,
+            levels: vec![],
+        };
+        let recorded = Recorded::default();
+        let task = build(&plan, Box::new(recorded.clone()), &Default::default()).unwrap();
+        Joined { task, recorded }
+    }
+
+    /// A point of a stream with one field `v`; `tags` as `host=x,dc=y`, `time` in seconds.
+    fn point(&mut self, stream: &str, tags: &str, time: i64, v: f64) -> &mut Self {
+        let tags = tags.split(',').filter_map(|tag| tag.split_once('='));
+        let tags = std::rc::Rc::new(TagSet::new(tags.map(|(key, value)| (name(key), value.into())).collect()));
+        let fields = [Field { name: name("v"), value: value::Value::Float(v) }];
+        let group = self.task.nil_group().clone();
+        let point = Point {
+            name: name(stream),
+            database: name("db"),
+            retention_policy: name("rp"),
+            group: &group,
+            tags: &tags,
+            fields: (&fields).into(),
+            time: time * SECOND,
+            series: SeriesNumber::NONE,
+        };
+        self.task.point(&point, 0, 0).unwrap();
+        self
+    }
+
+    /// What came out so far: time, group and fields of each.
+    fn out(&self) -> Vec<String> {
+        let line = |line: String| {
+            let part = |key: &str| line.split_once(key).map_or("", |(_, rest)| rest.split(' ').next().unwrap());
+            let mut fields: Vec<&str> = line.split(' ').filter(|word| word.starts_with("field_")).collect();
+            fields.sort_unstable();
+            let fields: Vec<&str> = fields.iter().map(|field| &field["field_".len()..]).collect();
+            // Seconds of the first minute of 1970.
+            let time = part("time=").trim_end_matches('Z').rsplit(':').next().unwrap().trim_start_matches('0');
+            format!("{} {} {}", time, part("group=").replace('"', ""), fields.join(" "))
+        };
+        self.recorded.points().into_iter().map(line).collect()
+    }
+
+    fn finish(&mut self) -> Vec<String> {
+        self.task.finish(0).unwrap();
+        self.out()
+    }
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+const BY_HOST: &[&str] = &["host"];
+
+fn fill(value: Value) -> plan::Join {
+    plan::Join { fill: Some(value), ..Default::default() }
+}
+
+#[test]
+fn a_complete_set_comes_out_at_once_and_an_incomplete_one_when_all_have_passed() {
+    let mut join = Joined::new(&[BY_HOST, BY_HOST], fill(Value::Float(0.0)));
+    join.point("a", "host=x", 1, 1.0).point("b", "host=x", 1, 2.0);
+    assert_eq!(join.out(), ["1 host=x a.v=1 b.v=2"]);
+    join.point("a", "host=x", 2, 3.0).point("a", "host=x", 3, 4.0);
+    assert_eq!(join.out().len(), 1);
+    // Each arriving point lets one time go.
+    join.point("b", "host=x", 4, 5.0);
+    assert_eq!(join.out()[1..], ["2 host=x a.v=3 b.v=0"]);
+    assert_eq!(join.finish()[2..], ["3 host=x a.v=4 b.v=0", "4 host=x a.v=0 b.v=5"]);
+}
+
+#[test]
+fn without_fill_incomplete_sets_are_thrown_away() {
+    let mut join = Joined::new(&[BY_HOST, BY_HOST], plan::Join::default());
+    join.point("a", "host=x", 1, 1.0).point("b", "host=x", 2, 2.0).point("a", "host=x", 2, 3.0);
+    join.point("b", "host=y", 1, 2.0);
+    join.point("a", "host=x", 3, 3.0).point("b", "host=x", 3, 3.0).point("b", "host=x", 9, 3.0);
+    let joined = ["2 host=x a.v=3 b.v=2", "3 host=x a.v=3 b.v=3"];
+    assert_eq!(join.finish(), joined);
+}
+
+#[test]
+fn a_second_point_of_a_time_opens_a_second_set() {
+    let mut join = Joined::new(&[&[], &[]], plan::Join::default());
+    join.point("a", "", 1, 1.0).point("a", "", 1, 2.0).point("b", "", 1, 3.0).point("b", "", 1, 4.0);
+    assert_eq!(join.out(), ["1  a.v=1 b.v=3", "1  a.v=2 b.v=4"]);
+}
+
+#[test]
+fn times_are_rounded_half_up() {
+    let mut join = Joined::new(&[&[], &[]], plan::Join { tolerance: 10 * SECOND, ..Default::default() });
+    join.point("a", "", 14, 1.0).point("b", "", 6, 2.0).point("a", "", 15, 3.0).point("b", "", 24, 4.0);
+    assert_eq!(join.out(), ["10  a.v=1 b.v=2", "20  a.v=3 b.v=4"]);
+}
+
+#[test]
+fn three_parents_meet_and_a_late_point_goes_out_alone() {
+    let mut join = Joined::new(&[&[], &[], &[]], fill(Value::Null));
+    for time in [1, 2] {
+        join.point("a", "", time, 1.0).point("b", "", time, 2.0).point("c", "", time, 3.0);
+    }
+    assert_eq!(join.out(), ["1  a.v=1 b.v=2 c.v=3", "2  a.v=1 b.v=2 c.v=3"]);
+    join.point("b", "", 1, 9.0);
+    assert_eq!(join.out().len(), 2);
+    // The late point put its own head back; its parent's next one lets it go.
+    join.point("b", "", 3, 9.0);
+    assert!(join.out()[2].starts_with("1 ") && join.out()[2].contains("b.v=9"), "{:?}", join.out());
+}
+
+#[test]
+fn on_finds_every_match_whoever_comes_first() {
+    let on = || plan::Join { on: vec!["dc".into()], ..Default::default() };
+    let groupings: [&[&str]; 2] = [&["dc", "host"], &["dc"]];
+    let expected = ["1 dc=eu,host=x a.v=1 b.v=9", "1 dc=eu,host=y a.v=2 b.v=9"];
+    let mut first = Joined::new(&groupings, on());
+    first.point("b", "dc=eu", 1, 9.0).point("b", "dc=us", 1, 8.0);
+    first.point("a", "dc=eu,host=x", 1, 1.0).point("a", "dc=eu,host=y", 1, 2.0);
+    assert_eq!(first.out(), expected);
+    let mut last = Joined::new(&groupings, on());
+    last.point("a", "dc=eu,host=x", 1, 1.0).point("a", "dc=eu,host=y", 1, 2.0).point("b", "dc=eu", 1, 9.0);
+    assert_eq!(last.out(), expected);
+}
+
+#[test]
+fn on_with_three_parents_finds_every_set_once() {
+    let groupings: [&[&str]; 3] = [&["dc", "host"], &["dc"], &["dc"]];
+    let mut join = Joined::new(&groupings, plan::Join { on: vec!["dc".into()], ..Default::default() });
+    join.point("c", "dc=eu", 1, 7.0).point("a", "dc=eu,host=x", 1, 1.0).point("a", "dc=eu,host=x", 2, 2.0);
+    // A parent lags.
+    join.point("b", "dc=eu", 1, 8.0).point("b", "dc=eu", 2, 8.5).point("c", "dc=eu", 2, 7.5);
+    let expected = ["1 dc=eu,host=x a.v=1 b.v=8 c.v=7", "2 dc=eu,host=x a.v=2 b.v=8.5 c.v=7.5"];
+    assert_eq!(join.finish(), expected);
+}
+
+#[test]
+fn specific_points_without_a_match_are_filled_at_the_end() {
+    let on = plan::Join { on: vec!["dc".into()], fill: Some(Value::Int(0)), ..Default::default() };
+    let mut join = Joined::new(&[&["dc", "host"], &["dc"]], on);
+    join.point("a", "dc=eu,host=x", 1, 1.0);
+    assert_eq!(join.finish(), ["1 dc=eu,host=x a.v=1 b.v=0"]);
+}
+
+#[test]
+fn what_waits_survives_a_checkpoint() {
+    let mut join = Joined::new(&[BY_HOST, BY_HOST], plan::Join::default());
+    join.point("a", "host=x", 1, 1.0);
+    let snapshot = join.task.snapshot().unwrap();
+    let mut again = Joined::new(&[BY_HOST, BY_HOST], plan::Join::default());
+    again.task.restore(snapshot).unwrap();
+    again.point("b", "host=x", 1, 2.0);
+    assert_eq!(again.out(), ["1 host=x a.v=1 b.v=2"]);
+}

@@ -1,0 +1,192 @@
+//! `union`: messages of several parents in the order of their times (reference: nodes-alert-join-io §1.6).
+//!
+//! Time order is over all groups together, and reaches as far as the slowest parent has come.
+
+use std::{collections::VecDeque, rc::Rc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
+use crate::{
+    group::{Group, Groups},
+    name::Name,
+    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber},
+};
+
+/// Messages that one union keeps waiting. Full: the oldest goes out, out of turn.
+const WAITING_MAX: usize = 1_000_000;
+
+pub struct Union {
+    rename: Option<Name>,
+    /// By parent: the arguments first, the receiver last.
+    queues: Vec<Queue>,
+    waiting: usize,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Queue {
+    messages: VecDeque<Message>,
+    /// Time of the head, or of the last one that there was; `None` before any.
+    mark: Option<i64>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Message {
+    time: i64,
+    name: Name,
+    /// Number of the group.
+    group: u32,
+    body: Body,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum Body {
+    Point { database: Name, retention_policy: Name, row: Row },
+    Batch(Vec<Row>),
+    Barrier,
+}
+
+impl Union {
+    /// `parents` is their number.
+    pub fn new(rename: &str, parents: usize) -> Result<Union, StartError> {
+        let rename =
+            Some(rename).filter(|name| !name.is_empty()).map(Name::new).transpose().map_err(StartError::new)?;
+        Ok(Union { rename, queues: vec![Queue::default(); parents], waiting: 0 })
+    }
+
+    fn arrive(&mut self, port: usize, message: Message, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        if let Some(queue) = self.queues.get_mut(port) {
+            queue.messages.push_back(message);
+            self.waiting += 1;
+        }
+        if self.waiting > WAITING_MAX {
+            out.error("released early", &format_args!("more than {WAITING_MAX} messages wait for a slower parent"));
+            self.emit_oldest(out)?;
+        }
+        self.emit_ready(out)
+    }
+
+    /// Emits what no parent can precede any more, parents in their order.
+    fn emit_ready(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        loop {
+            let mut lowest = i64::MAX;
+            for queue in &mut self.queues {
+                queue.mark = queue.messages.front().map(|head| head.time).or(queue.mark);
+                // Nothing comes out until every parent has sent something.
+                let Some(mark) = queue.mark else { return Ok(()) };
+                lowest = lowest.min(mark);
+            }
+            let mut emitted = false;
+            for port in 0..self.queues.len() {
+                while let Some(message) = self.take(port, |head| head.time <= lowest) {
+                    emitted = true;
+                    self.emit(message, out)?;
+                }
+            }
+            if !emitted {
+                return Ok(());
+            }
+        }
+    }
+
+    fn emit_oldest(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let heads =
+            self.queues.iter().enumerate().filter_map(|(port, queue)| Some((queue.messages.front()?.time, port)));
+        let Some((_, port)) = heads.min() else { return Ok(()) };
+        match self.take(port, |_| true) {
+            Some(message) => self.emit(message, out),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, port: usize, ready: impl Fn(&Message) -> bool) -> Option<Message> {
+        let queue = self.queues.get_mut(port)?;
+        if !ready(queue.messages.front()?) {
+            return None;
+        }
+        let message = queue.messages.pop_front()?;
+        queue.mark = Some(message.time);
+        self.waiting -= 1;
+        Some(message)
+    }
+
+    fn emit(&self, message: Message, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let Some(group) = out.context.groups.get(message.group).cloned() else { return Ok(()) };
+        let name = self.rename.unwrap_or(message.name);
+        let group = match group.measurement {
+            Some(measurement) if measurement != name => {
+                match out.context.groups.intern(Some(name), (*group.tags).clone()) {
+                    Some(group) => group,
+                    None => {
+                        out.too_many_groups();
+                        return Ok(());
+                    }
+                }
+            }
+            _ => group,
+        };
+        let time = message.time;
+        match message.body {
+            Body::Point { database, retention_policy, row } => {
+                let row = row.as_ref();
+                let (tags, fields, series) = (row.tags(), row.fields(), SeriesNumber::NONE);
+                let fields = fields.as_ref().into();
+                out.point(&Point { name, database, retention_policy, group: &group, tags, fields, time, series })
+            }
+            Body::Batch(rows) => out.batch(&Batch { name, group: &group, time, rows: Rows::new(&rows) }),
+            Body::Barrier => out.barrier(&Barrier { name, group: &group, time }),
+        }
+    }
+}
+
+impl Operator for Union {
+    fn point(&mut self, port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let body = Body::Point {
+            database: point.database,
+            retention_policy: point.retention_policy,
+            row: Row::new(point.time, point.tags.clone(), point.fields.all()),
+        };
+        self.arrive(port, Message { time: point.time, name: point.name, group: point.group.index, body }, out)
+    }
+
+    fn batch(&mut self, port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let body = Body::Batch(batch.rows.iter().map(|row| row.to_row()).collect());
+        self.arrive(port, Message { time: batch.time, name: batch.name, group: batch.group.index, body }, out)
+    }
+
+    /// Barriers keep their place among the messages.
+    fn barrier(&mut self, port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let (time, name, group) = (barrier.time, barrier.name, barrier.group.index);
+        self.arrive(port, Message { time, name, group, body: Body::Barrier }, out)
+    }
+
+    /// What waits of the group goes with it.
+    fn delete_group(&mut self, port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        if let Some(queue) = self.queues.get_mut(port) {
+            queue.mark = queue.messages.front().map(|head| head.time).or(queue.mark);
+            let before = queue.messages.len();
+            queue.messages.retain(|message| message.group != group.index);
+            self.waiting -= before - queue.messages.len();
+        }
+        self.emit_ready(out)?;
+        out.delete_group(group)
+    }
+
+    /// Whatever is left goes out, oldest first.
+    fn finish(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        while self.waiting > 0 {
+            self.emit_oldest(out)?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        to_state(&self.queues)
+    }
+
+    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+        self.queues = from_state(state)?;
+        self.waiting = self.queues.iter().map(|queue| queue.messages.len()).sum();
+        Ok(())
+    }
+}
