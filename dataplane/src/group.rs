@@ -24,6 +24,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// The nil group. It is the first of every task, that of points as they arrive.
+    pub fn nil() -> Group {
+        Group { index: 0, measurement: None, tags: Rc::default() }
+    }
+
     /// The group as templates and recordings show it: `nil`, `dc=eu,host=a`, `cpu\nhost=a`.
     pub fn text(&self) -> String {
         if self.measurement.is_none() && self.tags.is_empty() { "nil".to_owned() } else { self.id() }

@@ -3,4 +3,5 @@
 pub mod build;
 pub mod demand;
 pub mod placement;
+pub mod route;
 pub mod task;

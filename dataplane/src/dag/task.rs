@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proto::message::NodeStatistics;
 use serde::{Deserialize, Serialize};
 
+use super::route::Shape;
 use crate::{
     group::{Group, Groups, GroupsSnapshot},
     node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot},
@@ -13,8 +14,10 @@ use crate::{
 
 /// The operators of one task on one shard.
 pub struct Task {
-    slots: Vec<Slot>,
-    context: Context,
+    pub(super) slots: Vec<Slot>,
+    pub(super) context: Context,
+    /// Ways that series take.
+    pub(super) shapes: Vec<Shape>,
     /// The group of points as they arrive, before any `from`.
     nil: Rc<Group>,
 }
@@ -30,7 +33,7 @@ impl Task {
     /// `slots` as [`super::build::build`] makes them: slot 0 is the source.
     pub fn new(slots: Vec<Slot>, mut context: Context) -> Option<Task> {
         let nil = context.groups.intern(None, crate::tags::TagSet::empty())?;
-        Some(Task { slots, context, nil })
+        Some(Task { slots, context, shapes: Vec::new(), nil })
     }
 
     /// The nil group, that of points as they arrive.
@@ -105,16 +108,21 @@ impl Task {
         index: usize,
         act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let name = self.slots.get(index).map(|slot| slot.name.clone());
         let done = run_slot(&mut self.slots, 0, index, &mut self.context, act).unwrap_or(Ok(()));
-        done.map_err(|fault| match name {
-            Some(name) if fault.node.is_empty() => Fault { node: name.to_string(), ..fault },
+        done.map_err(|fault| self.named(fault, index))
+    }
+
+    /// Says which node failed, unless a child of it did.
+    pub(super) fn named(&self, fault: Fault, index: usize) -> Fault {
+        match self.slots.get(index) {
+            Some(slot) if fault.node.is_empty() => Fault { node: slot.name.to_string(), ..fault },
             _ => fault,
-        })
+        }
     }
 
     /// Counters of every node, in the order of the plan.
-    pub fn statistics(&self) -> Vec<NodeStatistics> {
+    pub fn statistics(&mut self) -> Vec<NodeStatistics> {
+        self.settle();
         let statistics = |slot: &Slot| NodeStatistics {
             name: slot.name.to_string(),
             collected: slot.collected,

@@ -4,7 +4,7 @@
 
 use proto::plan;
 
-use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, grouping::Grouping, to_state};
+use super::{BySeries, Fault, Operator, Outlet, SnapshotError, StartError, from_state, grouping::Grouping, to_state};
 use crate::{
     expr::{Lambda, Scope, State},
     gotime,
@@ -76,6 +76,16 @@ impl Operator for From {
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         out.batch(batch)
+    }
+
+    fn by_series(&mut self, point: &Point<'_>, groups: &mut Groups) -> Option<BySeries> {
+        if !self.takes(point) {
+            return Some(BySeries::Drops);
+        }
+        if self.filter.is_some() || self.truncate > 0 || self.round > 0 {
+            return None;
+        }
+        self.grouping.find(point.name, point.tags, false, groups).map(BySeries::Passes)
     }
 
     fn forget_series(&mut self) {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use proto::plan::{Dimensions, EdgeType};
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, grouping::Grouping, to_state};
+use super::{BySeries, Fault, Operator, Outlet, SnapshotError, StartError, from_state, grouping::Grouping, to_state};
 use crate::{
     group::{Group, Groups},
     name::Name,
@@ -42,6 +42,11 @@ impl Operator for StreamGroupBy {
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         out.batch(batch)
+    }
+
+    fn by_series(&mut self, point: &Point<'_>, groups: &mut Groups) -> Option<BySeries> {
+        let by_measurement = point.group.measurement.is_some();
+        self.grouping.find(point.name, point.tags, by_measurement, groups).map(BySeries::Passes)
     }
 
     fn forget_series(&mut self) {

@@ -38,6 +38,8 @@ pub mod union;
 pub mod r#where;
 pub mod window;
 
+use std::rc::Rc;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
@@ -74,6 +76,14 @@ impl StartError {
     }
 }
 
+/// What an operator does to all points of a series.
+pub enum BySeries {
+    /// Drops them without a trace.
+    Drops,
+    /// Hands them on in this group, otherwise as they are.
+    Passes(Rc<Group>),
+}
+
 /// What a node does with messages. `port` is the place of the sending parent among the node's parents.
 pub trait Operator {
     fn point(&mut self, port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
@@ -86,7 +96,7 @@ pub trait Operator {
     }
 
     /// A group is gone: forget it and forward.
-    fn delete_group(&mut self, _port: usize, group: &std::rc::Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+    fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         out.delete_group(group)
     }
 
@@ -108,6 +118,12 @@ pub trait Operator {
     /// The task ends (stopped, or its replay is over): hand on what the reference says is flushed. Most hold it back.
     fn finish(&mut self, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())
+    }
+
+    /// What the operator does to every point of the series of `point`, by its name and tags alone; `None` if it looks at
+    /// more than these, keeps state, or cannot tell.
+    fn by_series(&mut self, _point: &Point<'_>, _groups: &mut Groups) -> Option<BySeries> {
+        None
     }
 
     /// Numbers of series are void: forget what was remembered by them.

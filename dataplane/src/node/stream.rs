@@ -1,7 +1,10 @@
 //! The source of a stream task: hands on what arrives (reference: nodes-stream §4).
 
-use super::{Fault, Operator, Outlet};
-use crate::point::{Batch, Point};
+use super::{BySeries, Fault, Operator, Outlet};
+use crate::{
+    group::Groups,
+    point::{Batch, Point},
+};
 
 pub struct Stream;
 
@@ -12,5 +15,9 @@ impl Operator for Stream {
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         out.batch(batch)
+    }
+
+    fn by_series(&mut self, point: &Point<'_>, _groups: &mut Groups) -> Option<BySeries> {
+        Some(BySeries::Passes(point.group.clone()))
     }
 }

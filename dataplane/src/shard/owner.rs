@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use hashbrown::HashMap;
 use proto::{Plan, message::NodeStatistics};
 use tokio::sync::oneshot;
 
@@ -12,8 +11,9 @@ use super::{
 };
 use crate::{
     block::{Block, Cell, Cells, Definition, RowHead},
-    dag::{build::build, task::Task},
+    dag::{build::build, route::Route, task::Task},
     fields::{Fields, Reader, Unread},
+    group::Group,
     name::Name,
     point::{Point, SeriesNumber},
     routing::{Instance, TaskRoute},
@@ -41,37 +41,67 @@ struct Running {
 /// Messages a second, by whole seconds of the clock.
 #[derive(Default)]
 struct Rate {
+    /// Messages that are not counted yet.
+    pending: u64,
     second: i64,
     current: u64,
     last: u64,
 }
 
 impl Rate {
-    fn add(&mut self, now: i64) {
-        self.turn(now);
-        self.current += 1;
-    }
-
+    /// Counts what came until `now`.
     fn turn(&mut self, now: i64) {
         let second = now.div_euclid(1_000_000_000);
         if second != self.second {
             self.last = if second == self.second + 1 { self.current } else { 0 };
             (self.second, self.current) = (second, 0);
         }
+        self.current += std::mem::take(&mut self.pending);
     }
 }
 
 /// A series of some receiver.
 struct Series {
-    number: SeriesNumber,
     database: Name,
     retention_policy: Name,
     measurement: Name,
     tags: Rc<TagSet>,
-    /// Version of the list of tasks that `tasks` was made for.
+    /// Version of the list of tasks that `takers` was made for.
     version: u64,
-    /// Indices into [`Owner::tasks`].
-    tasks: Vec<usize>,
+    takers: Takers,
+}
+
+/// The tasks that take a series on this shard; mostly it is one.
+enum Takers {
+    None,
+    One(Taker),
+    Many(Box<[Taker]>),
+}
+
+struct Taker {
+    /// Index into [`Owner::tasks`].
+    task: usize,
+    route: Option<Route>,
+}
+
+impl Takers {
+    fn as_slice(&self) -> &[Taker] {
+        match self {
+            Takers::None => &[],
+            Takers::One(taker) => std::slice::from_ref(taker),
+            Takers::Many(takers) => takers,
+        }
+    }
+}
+
+impl From<Vec<Taker>> for Takers {
+    fn from(takers: Vec<Taker>) -> Self {
+        match <[Taker; 1]>::try_from(takers) {
+            Ok([taker]) => Takers::One(taker),
+            Err(takers) if takers.is_empty() => Takers::None,
+            Err(takers) => Takers::Many(takers.into()),
+        }
+    }
 }
 
 pub struct Owner {
@@ -80,16 +110,22 @@ pub struct Owner {
     tasks: Vec<Running>,
     /// Rises when `tasks` changes.
     version: u64,
-    /// By receiver, then by the receiver's number.
-    series: Vec<HashMap<u32, Series, ahash::RandomState>>,
-    next_number: u32,
-    free_numbers: Vec<SeriesNumber>,
+    /// By receiver, then by the receiver's number: index into `series`, or [`UNKNOWN`].
+    known: Vec<Vec<u32>>,
+    /// By number on this shard.
+    series: Vec<Option<Series>>,
+    free_numbers: Vec<u32>,
+    /// The group of points as they arrive.
+    nil: Rc<Group>,
     /// Scratch of the row that is being run.
     fields: Vec<Field>,
     reader: RefCell<Reader>,
     /// Rows that arrived for a task that had failed.
     pub rows_discarded: u64,
 }
+
+/// Marks a number that the receiver has told nothing of.
+const UNKNOWN: u32 = u32::MAX;
 
 impl Owner {
     pub fn new(shard: usize, shards: usize) -> Self {
@@ -98,9 +134,10 @@ impl Owner {
             shards,
             tasks: Vec::new(),
             version: 1,
-            series: (0..shards).map(|_| HashMap::default()).collect(),
-            next_number: 0,
+            known: vec![Vec::new(); shards],
+            series: Vec::new(),
             free_numbers: Vec::new(),
+            nil: Rc::new(Group::nil()),
             fields: Vec::new(),
             reader: RefCell::default(),
             rows_discarded: 0,
@@ -170,30 +207,44 @@ impl Owner {
 
     /// Takes the definitions of a block that comes from `receiver`.
     pub fn define(&mut self, receiver: usize, definitions: &mut Vec<Definition>) {
-        let Some(known) = self.series.get_mut(receiver) else { return };
+        let Some(known) = self.known.get_mut(receiver) else { return };
         for definition in definitions.drain(..) {
-            let number = self.free_numbers.pop().unwrap_or_else(|| {
-                self.next_number += 1;
-                SeriesNumber(self.next_number - 1)
-            });
             let tags = definition.tags.iter().map(|(key, value)| (*key, Rc::from(&**value))).collect();
             let series = Series {
-                number,
                 database: definition.database,
                 retention_policy: definition.retention_policy,
                 measurement: definition.measurement,
                 tags: Rc::new(TagSet::new(tags)),
                 version: 0,
-                tasks: Vec::new(),
+                takers: Takers::None,
             };
-            known.insert(definition.series, series);
+            let number = self.free_numbers.pop().unwrap_or_else(|| {
+                self.series.push(None);
+                self.series.len() as u32 - 1
+            });
+            if let Some(slot) = self.series.get_mut(number as usize) {
+                *slot = Some(series);
+            }
+            let place = definition.series as usize;
+            if place >= known.len() {
+                known.resize(place + 1, UNKNOWN);
+            }
+            let before = std::mem::replace(&mut known[place], number);
+            if before != UNKNOWN {
+                self.free_numbers.push(before);
+            }
         }
     }
 
     /// The numbers of a receiver are void.
     pub fn forget(&mut self, receiver: usize) {
-        let Some(known) = self.series.get_mut(receiver) else { return };
-        self.free_numbers.extend(known.drain().map(|(_, series)| series.number));
+        let Some(known) = self.known.get_mut(receiver) else { return };
+        for number in std::mem::take(known).into_iter().filter(|number| *number != UNKNOWN) {
+            if let Some(series) = self.series.get_mut(number as usize) {
+                *series = None;
+            }
+            self.free_numbers.push(number);
+        }
         // What operators remember by number must not meet the series that gets the number next.
         self.tasks.iter_mut().for_each(|running| running.task.forget_series());
     }
@@ -207,21 +258,20 @@ impl Owner {
         now: i64,
         mut failed: impl FnMut(Failure),
     ) {
-        let (shard, shards, version) = (self.shard, self.shards, self.version);
-        let (Some(known), tasks, fields) = (self.series.get_mut(receiver), &mut self.tasks, &mut self.fields) else {
-            return;
-        };
-        let (reader, discarded) = (&self.reader, &mut self.rows_discarded);
+        let Owner { shard, shards, tasks, version, known, series, nil, fields, reader, rows_discarded, .. } = self;
+        let Some(known) = known.get(receiver) else { return };
         let run_row = |row: &RowHead, columns: &[Name], cells: Cells<'_>| -> Result<(), std::convert::Infallible> {
-            let Some(series) = known.get_mut(&row.series) else {
-                *discarded += 1;
+            let number = known.get(row.series as usize).copied().unwrap_or(UNKNOWN);
+            let Some(Some(series)) = series.get_mut(number as usize) else {
+                *rows_discarded += 1;
                 return Ok(());
             };
-            if series.version != version {
-                series.tasks = tasks_of(series, tasks, shard, shards);
-                series.version = version;
+            if series.version != *version {
+                series.takers = takers_of(series, tasks, nil, *shard, *shards);
+                series.version = *version;
             }
-            if series.tasks.is_empty() {
+            let takers = series.takers.as_slice();
+            if takers.is_empty() {
                 return Ok(());
             }
             fields.clear();
@@ -241,28 +291,22 @@ impl Owner {
                 None => (&*fields).into(),
             };
             let order = (block.order << 24) | u64::from(row.line).min((1 << 24) - 1);
-            for &index in &series.tasks {
-                let Some(running) = tasks.get_mut(index) else { continue };
+            let point = series.point(nil, fields, row.time, SeriesNumber(number));
+            for taker in takers {
+                let Some(running) = tasks.get_mut(taker.task) else { continue };
                 if running.epoch > block.epoch {
                     continue;
                 }
                 if running.failed {
-                    *discarded += 1;
+                    *rows_discarded += 1;
                     continue;
                 }
-                let nil = running.task.nil_group().clone();
-                let point = Point {
-                    name: series.measurement,
-                    database: series.database,
-                    retention_policy: series.retention_policy,
-                    group: &nil,
-                    tags: &series.tags,
-                    fields,
-                    time: row.time,
-                    series: series.number,
+                running.rate.pending += 1;
+                let done = match &taker.route {
+                    Some(route) => running.task.follow(route, &point, order, now),
+                    None => running.task.point(&point, order, now),
                 };
-                running.rate.add(now);
-                if let Err(fault) = running.task.point(&point, order, now) {
+                if let Err(fault) = done {
                     running.failed = true;
                     failed(Failure { instance: running.instance, error: fault.to_string() });
                 }
@@ -270,6 +314,9 @@ impl Owner {
             Ok(())
         };
         let Ok(()) = block.visit(range, run_row);
+        for running in tasks.iter_mut().filter(|running| running.rate.pending > 0) {
+            running.rate.turn(now);
+        }
     }
 
     /// When [`Owner::advance`] has something to do, nanoseconds since 1970.
@@ -313,8 +360,23 @@ impl Owner {
     }
 }
 
-/// The tasks that take a series on this shard.
-fn tasks_of(series: &Series, tasks: &[Running], shard: usize, shards: usize) -> Vec<usize> {
+impl Series {
+    fn point<'a>(&'a self, group: &'a Rc<Group>, fields: Fields<'a>, time: i64, series: SeriesNumber) -> Point<'a> {
+        Point {
+            name: self.measurement,
+            database: self.database,
+            retention_policy: self.retention_policy,
+            group,
+            tags: &self.tags,
+            fields,
+            time,
+            series,
+        }
+    }
+}
+
+/// The tasks that take a series on this shard, and its ways through them.
+fn takers_of(series: &Series, tasks: &mut [Running], nil: &Rc<Group>, shard: usize, shards: usize) -> Takers {
     let measurement = series.measurement.as_str();
     let tags: Vec<(&str, &str)> = series.tags.iter().map(|(key, value)| (key.as_str(), &**value)).collect();
     let takes = |running: &Running| {
@@ -322,5 +384,9 @@ fn tasks_of(series: &Series, tasks: &[Running], shard: usize, shards: usize) -> 
         running.route.demand(database, policy, measurement).is_some()
             && running.route.owner(measurement, &tags, shards) == shard
     };
-    (0..tasks.len()).filter(|&index| tasks.get(index).is_some_and(takes)).collect()
+    let point = series.point(nil, (&[]).into(), 0, SeriesNumber::NONE);
+    let taker = |(task, running): (usize, &mut Running)| {
+        takes(running).then(|| Taker { task, route: running.task.route(&point) })
+    };
+    tasks.iter_mut().enumerate().filter_map(taker).collect::<Vec<_>>().into()
 }
