@@ -95,6 +95,8 @@ pub struct FastReader {
 pub struct FastLine<'a> {
     text: &'a [u8],
     map: &'a FieldMap,
+    /// Where the fields end.
+    end: usize,
     /// Nanoseconds since 1970.
     pub time: i64,
     /// Bytes from the first field up to the newline, and with it if there is one.
@@ -119,12 +121,22 @@ impl Default for FastReader {
 }
 
 impl FastReader {
+    /// One that leaves every line to the scalar reader.
+    #[cfg(test)]
+    pub fn scalar() -> FastReader {
+        FastReader {
+            #[cfg(target_arch = "x86_64")]
+            avx2: None,
+            ..FastReader::default()
+        }
+    }
+
     /// Reads the line whose fields `text` begins with, behind a key without backslashes and one blank; `text` goes on to
     /// the end of the body. `None`: the scalar reader has to.
     pub fn read<'a>(&'a mut self, text: &'a [u8], precision: Precision, default: i64) -> Option<FastLine<'a>> {
         let end = self.fields(text)?;
         let (time, bytes) = time(text, end, precision, default)?;
-        Some(FastLine { text, map: &self.map, time, bytes })
+        Some(FastLine { text, map: &self.map, end, time, bytes })
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -257,7 +269,18 @@ fn time(text: &[u8], end: usize, precision: Precision, default: i64) -> Option<(
 }
 
 impl<'a> FastLine<'a> {
-    /// The last field of this name, which has no backslash. Names are compared by their bytes.
+    /// All fields as sent.
+    pub fn section(&self) -> &'a [u8] {
+        self.text.get(..self.end).unwrap_or_default()
+    }
+
+    /// Whether [`FastLine::find`] tells for sure if there is a field of this name. Not if it would have to be escaped in
+    /// a line, nor if it holds what stands for invalid UTF-8.
+    pub fn can_find(name: &str) -> bool {
+        !name.contains([',', '=', char::REPLACEMENT_CHARACTER])
+    }
+
+    /// The last field of this name. Names are compared by their bytes.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Number> {
         let name = name.as_bytes();
@@ -373,7 +396,7 @@ mod tests {
         let text = body.get(key..)?;
         let end = fields(classify, text, &mut reader.map)?;
         let (time, bytes) = time(text, end, precision, 42)?;
-        let line = FastLine { text, map: &reader.map, time, bytes };
+        let line = FastLine { text, map: &reader.map, end, time, bytes };
         for (name, _) in line.iter() {
             let name = std::str::from_utf8(name).ok()?;
             let last = line.iter().filter(|(found, _)| *found == name.as_bytes()).last();

@@ -12,4 +12,6 @@ pub mod outputs;
 pub mod owner;
 pub mod receiver;
 pub mod ring;
+mod routes;
+mod staging;
 pub mod thread;
