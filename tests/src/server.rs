@@ -9,9 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::http::{self, Answer};
+use crate::{
+    http::{self, Answer},
+    process,
+};
+
+/// A task that counts the points of each host.
+pub const COUNTING: &str =
+    "stream|from().measurement('cpu').groupBy('host')|stateCount(lambda: TRUE)|httpOut('counts')";
 
 /// A running Farad; killed with its data plane when it is dropped.
 pub struct Server {
@@ -58,7 +66,7 @@ impl Server {
     /// Pid of the data plane: the process whose command line names this server's link socket.
     pub fn dataplane_pid(&self) -> Option<u32> {
         let data = self.data.path().to_string_lossy().into_owned();
-        processes()
+        process::all()
             .find(|(_, command)| command.contains("farad-dataplane") && command.contains(&data))
             .map(|(pid, _)| pid)
     }
@@ -69,6 +77,26 @@ impl Server {
 
     pub fn write(&self, db: &str, rp: &str, lines: &str) -> io::Result<Answer> {
         self.call("POST", &format!("/write?db={db}&rp={rp}"), Some(lines))
+    }
+
+    /// Defines and enables a stream task on database `d`, retention policy `r`; gives the status.
+    pub fn define(&self, id: &str, script: &str) -> io::Result<u16> {
+        let dbrps = json!([{"db": "d", "rp": "r"}]);
+        let task = json!({"id": id, "type": "stream", "script": script, "status": "enabled", "dbrps": dbrps});
+        Ok(self.call("POST", "/kapacitor/v1/tasks", Some(&task.to_string()))?.status)
+    }
+
+    pub fn is_executing(&self, id: &str) -> bool {
+        let answer = self.call("GET", &format!("/kapacitor/v1/tasks/{id}"), None);
+        answer.is_ok_and(|answer| answer.status == 200 && answer.json()["executing"] == true)
+    }
+
+    /// The highest count that a task with the script [`COUNTING`] shows.
+    pub fn highest_count(&self, id: &str) -> u64 {
+        let Ok(answer) = self.call("GET", &format!("/kapacitor/v1/tasks/{id}/counts"), None) else { return 0 };
+        let json = answer.json();
+        let series = json["series"].as_array().into_iter().flatten();
+        series.filter_map(|row| row["values"][0][1].as_u64()).max().unwrap_or_default()
     }
 
     pub fn wait_until_up(&self, limit: Duration) -> io::Result<()> {
@@ -106,14 +134,9 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(pid) = self.dataplane_pid() {
-            signal(pid, "KILL");
+            process::signal(pid, "KILL");
         }
     }
-}
-
-/// Sends a signal by name.
-pub fn signal(pid: u32, name: &str) {
-    let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
 }
 
 /// Polls until `done` or `limit` has passed.
@@ -147,13 +170,4 @@ fn spawn(address: SocketAddr, data: &Path, shards: usize, environment: &[(String
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
-}
-
-/// Pid and command line of every process.
-fn processes() -> impl Iterator<Item = (u32, String)> {
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
-        Some((pid, String::from_utf8_lossy(&command).replace('\0', " ")))
-    })
 }

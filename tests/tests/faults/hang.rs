@@ -1,0 +1,28 @@
+//! Receivers that hang.
+
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use farad_tests::server::{COUNTING, Server, until};
+
+#[test]
+fn a_hung_receiver_stalls_nothing() {
+    // Accepts connections and never answers.
+    let hung = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let server = Server::start(2, &[]).unwrap();
+    let url = hung.local_addr().unwrap();
+    let script = format!("stream|from().measurement('cpu')|alert().crit(lambda: TRUE).post('http://{url}')");
+    assert_eq!(server.define("hung", &script).unwrap(), 200);
+    assert_eq!(server.define("other", COUNTING).unwrap(), 200);
+    let lines: String = (0..20_000).map(|point| format!("cpu,host=h v={point} {point}\n")).collect();
+    let start = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(server.write("d", "r", &lines).unwrap().status, 204);
+    }
+    assert!(until(Duration::from_secs(5), || server.highest_count("other") == 100_000));
+    assert!(start.elapsed() < Duration::from_secs(15));
+    let vars = server.call("GET", "/kapacitor/v1/debug/vars", None).unwrap();
+    assert_eq!(vars.status, 200);
+}
