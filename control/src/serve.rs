@@ -11,7 +11,7 @@ use proto::{message::Settings, plan::ServerInfo};
 use crate::{
     alert::Alerts,
     api::{self, Api},
-    config::{Config, ConfigError, Loaded},
+    config::{Config, ConfigError, Live, Loaded},
     engine::Engine,
     identity::Identity,
     store::{Store, StoreError},
@@ -37,7 +37,7 @@ pub enum ServeError {
 
 /// Runs the server until a signal ends it.
 pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
-    let Loaded { config, file, warnings } = loaded;
+    let Loaded { config, table, file, warnings } = loaded;
     let log_error = |error| ServeError::Log { file: config.logging.file.clone(), error };
     dataplane::logging::start(&config.logging.file, &config.logging.level).map_err(log_error)?;
     tracing::info!(service = "run", version = env!("CARGO_PKG_VERSION"), "farad starting");
@@ -53,10 +53,10 @@ pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(run(config))
+    runtime.block_on(run(config, table))
 }
 
-async fn run(config: Config) -> Result<(), ServeError> {
+async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let data = Path::new(&config.data_dir);
     let data_error = |error| ServeError::Data { path: data.to_owned(), error };
     let identity = Identity::load(data).map_err(data_error)?;
@@ -69,18 +69,21 @@ async fn run(config: Config) -> Result<(), ServeError> {
     let paths = Paths::new(data)?;
     let control = supervise::claim(&paths).await?;
     let store = Store::open(&config.store_path())?;
-    let config = Arc::new(config);
-    let endpoints = config.clone();
-    let alerts =
-        Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(move |name: &str| endpoints.endpoint(name)))?;
+    let live = Live::open(config, table, store.overrides())?;
+    let config = live.get();
+    let endpoints = live.clone();
+    let endpoint = move |name: &str| endpoints.get().endpoint(name);
+    let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint))?;
     let (engine, calls) = Engine::new();
-    let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), config.clone(), server.clone())?;
+    let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), live.clone(), server.clone())?;
     let api = Api {
         tasks: tasks.clone(),
         engine: engine.clone(),
         alerts: alerts.clone(),
         server: Arc::new(server),
         started: Instant::now(),
+        live,
+        store: store.clone(),
         log_requests: config.http.log_enabled,
     };
     tracing::info!(service = "http", addr = %address, "listening on");

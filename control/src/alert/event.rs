@@ -56,6 +56,28 @@ pub fn to_json(event: &AlertEvent, previous: Level) -> String {
     out
 }
 
+/// The event of a service test: one without anything.
+pub fn test_event() -> AlertEvent {
+    AlertEvent {
+        task: String::new(),
+        node: String::new(),
+        topics: Vec::new(),
+        category: None,
+        id: String::new(),
+        message: String::new(),
+        details: String::new(),
+        time: dataplane::clock::now(),
+        duration: 0,
+        level: Level::Ok,
+        recoverable: false,
+        name: String::new(),
+        group: String::new(),
+        tags: Vec::new(),
+        fields: Vec::new(),
+        data: "{\"series\":null}".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

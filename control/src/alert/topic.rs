@@ -45,6 +45,7 @@ impl Topic {
     /// The topic's task stops.
     pub fn hide(&mut self) {
         self.own.clear();
+        self.collected = 0;
         self.hidden = true;
     }
 

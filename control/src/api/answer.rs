@@ -1,12 +1,20 @@
 //! Answers in the original's style: indented JSON with Go's escapes, and the headers of a routed answer.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use axum::{
-    body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
 };
 use dataplane::{http::Query, json};
+use http_body::Frame;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::{task::TaskError, tick::diagnostic::Diagnostic};
 
@@ -14,32 +22,49 @@ use crate::{task::TaskError, tick::diagnostic::Diagnostic};
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
-    pub body: Vec<u8>,
+    pub content: Content,
     pub content_type: &'static str,
-    pub retry_after: bool,
+    /// Beside those that every answer has.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug)]
+pub enum Content {
+    Bytes(Vec<u8>),
+    /// Sent as it comes, never packed.
+    Stream(Body),
 }
 
 impl Answer {
     /// Indented JSON.
     pub fn json(value: &impl Serialize) -> Answer {
         match serde_json::to_value(value) {
-            Ok(value) => Answer { status: StatusCode::OK, body: pretty(&value).into_bytes(), ..Answer::empty() },
+            Ok(value) => Answer {
+                status: StatusCode::OK,
+                content: Content::Bytes(pretty(&value).into_bytes()),
+                ..Answer::empty()
+            },
             Err(error) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }
 
+    /// JSON on one line, with its end.
+    pub fn json_line(value: &Value) -> Answer {
+        Answer::raw_json(compact(value) + "\n")
+    }
+
     /// JSON as it is.
     pub fn raw_json(text: String) -> Answer {
-        Answer { status: StatusCode::OK, body: text.into_bytes(), ..Answer::empty() }
+        Answer { status: StatusCode::OK, content: Content::Bytes(text.into_bytes()), ..Answer::empty() }
     }
 
     /// 204.
     pub fn empty() -> Answer {
         Answer {
             status: StatusCode::NO_CONTENT,
-            body: Vec::new(),
+            content: Content::Bytes(Vec::new()),
             content_type: "application/json; charset=utf-8",
-            retry_after: false,
+            headers: Vec::new(),
         }
     }
 
@@ -59,16 +84,24 @@ impl Answer {
 
     /// Plain text under the JSON content type, as answers to writes are.
     pub fn write_error(status: StatusCode, message: &str) -> Answer {
-        Answer { status, body: format!("{message}\n").into_bytes(), ..Answer::empty() }
+        Answer { status, content: Content::Bytes(format!("{message}\n").into_bytes()), ..Answer::empty() }
+    }
+
+    /// The same, to be tried again in a second.
+    pub fn try_again(mut self) -> Answer {
+        self.headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
+        self
     }
 
     pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+        let body = match self.content {
+            Content::Bytes(bytes) => Body::from(bytes),
+            Content::Stream(body) => body,
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        if self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        response.headers_mut().extend(self.headers);
         response
     }
 }
@@ -103,6 +136,28 @@ pub fn refuse(error: &TaskError) -> Answer {
         }
     };
     Answer::error(status, &error.to_string())
+}
+
+/// A body that is sent piece by piece as a task makes it; at most `pieces` wait.
+pub fn channel(
+    pieces: usize,
+) -> (mpsc::Sender<Bytes>, impl HttpBody<Data = Bytes, Error = Infallible> + Send + 'static) {
+    let (sender, receiver) = mpsc::channel(pieces);
+    (sender, Pieces(receiver))
+}
+
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
 }
 
 /// JSON with four blanks a level, keys in the order of the value.

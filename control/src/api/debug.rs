@@ -5,8 +5,9 @@ use proto::message::{NodeStatistics, Statistics};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Api, VERSION,
+    Api, BASE, PREVIEW, VERSION,
     answer::{Answer, compact},
+    routes::ROUTES,
 };
 use crate::{task::request_body, tick::dot::duration};
 
@@ -106,20 +107,15 @@ fn memory() -> u64 {
 }
 
 pub fn routes() -> Answer {
-    let routes = [
-        ("/ping", &["GET", "HEAD"][..]),
-        ("/write", &["POST", "OPTIONS"]),
-        ("/tasks", &["GET", "POST"]),
-        ("/tasks/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
-        ("/templates", &["GET", "POST"]),
-        ("/templates/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
-        ("/loglevel", &["POST"]),
-        ("/debug/vars", &["GET"]),
-        ("/:routes", &["GET"]),
+    let below = ROUTES.iter().map(|(path, methods)| (format!("{BASE}{path}"), json!(methods)));
+    let all = json!(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
+    let others = [
+        ("/".to_owned(), all.clone()),
+        ("/write".to_owned(), json!(["POST", "OPTIONS"])),
+        (format!("{PREVIEW}/"), all),
+        (format!("{PREVIEW}/logs"), json!(["GET"])),
     ];
-    let map: Map<String, Value> =
-        routes.into_iter().map(|(path, methods)| (format!("/kapacitor/v1{path}"), json!(methods))).collect();
-    Answer::json(&Value::Object(map))
+    Answer::json(&Value::Object(below.chain(others).collect()))
 }
 
 pub fn log_level(body: &[u8]) -> Answer {
@@ -128,8 +124,8 @@ pub fn log_level(body: &[u8]) -> Answer {
         Ok(value) => value,
         Err(error) => return bad(&format!("invalid json: {error}")),
     };
-    match value.get("level").and_then(Value::as_str) {
-        Some(level @ ("DEBUG" | "debug" | "INFO" | "info" | "ERROR" | "error")) => {
+    match value.get("level").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
+        Some(level @ ("debug" | "info" | "error")) => {
             dataplane::logging::set_level(level);
             Answer::empty()
         }

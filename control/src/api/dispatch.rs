@@ -8,10 +8,11 @@ use axum::{
 use dataplane::http::Query;
 use percent_encoding::percent_decode_str;
 
-use super::{Api, BODY_BYTES_MAX, VERSION, answer::Answer, debug, http_out, tasks, templates, topics};
-
-const BASE: &str = "/kapacitor/v1";
-const PREVIEW: &str = "/kapacitor/v1preview";
+use super::{
+    Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION,
+    answer::{Answer, Content},
+    config, debug, http_out, routes, service_tests, storage, tasks, templates, topics,
+};
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
     let started = std::time::Instant::now();
@@ -68,53 +69,50 @@ async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
             _ => return Answer::not_found(),
         },
     };
-    match (method.as_str(), path) {
-        ("GET" | "HEAD", "/ping") => Answer::empty(),
+    let Some((pattern, rest)) = routes::find(method.as_str(), path) else { return Answer::not_found() };
+    match (method.as_str(), pattern) {
+        (_, "/ping") => Answer::empty(),
         // Writes belong to the data plane: one that arrives here finds it away.
-        ("POST", "/write") => {
+        (_, "/write") => {
             let message = "the data plane is restarting, try again";
-            Answer { retry_after: true, ..Answer::write_error(StatusCode::SERVICE_UNAVAILABLE, message) }
+            Answer::write_error(StatusCode::SERVICE_UNAVAILABLE, message).try_again()
         }
         ("GET", "/tasks") => tasks::list(api, query).await,
         ("POST", "/tasks") => tasks::define(api, query, body).await,
         ("GET", "/templates") => templates::list(api, query),
         ("POST", "/templates") => templates::define(api, query, body).await,
-        ("GET", "/alerts/topics") => topics::list(api, &uri.to_string(), query),
-        ("GET", "/debug/vars") => debug::vars(api).await,
-        ("GET", "/:routes") => debug::routes(),
-        ("POST", "/loglevel") => debug::log_level(body),
-        (method, path) if path.starts_with("/alerts/topics/") => {
-            let rest = &path["/alerts/topics/".len()..];
-            match method {
-                "GET" => topics::get(api, rest, &uri.to_string(), query),
-                "POST" => topics::create(api, rest, body).await,
-                "PUT" => topics::replace(api, rest, body).await,
-                "PATCH" => topics::patch(api, rest, body).await,
-                "DELETE" => topics::delete(api, rest).await,
-                _ => Answer::not_found(),
-            }
+        (_, "/templates/") if rest.is_empty() => {
+            Answer::error(StatusCode::BAD_REQUEST, "must specify template id on path")
         }
-        (method, path) if path.starts_with("/templates/") => match (method, &path["/templates/".len()..]) {
-            ("GET" | "PATCH" | "DELETE", "") => {
-                Answer::error(StatusCode::BAD_REQUEST, "must specify template id on path")
-            }
-            ("GET", id) => templates::get(api, id, query),
-            ("PATCH", id) => templates::change(api, id, query, body).await,
-            ("DELETE", id) => templates::delete(api, id).await,
-            _ => Answer::not_found(),
+        ("GET", "/templates/") => templates::get(api, rest, query),
+        ("PATCH", "/templates/") => templates::change(api, rest, query, body).await,
+        ("DELETE", "/templates/") => templates::delete(api, rest).await,
+        (_, "/tasks/") if rest.is_empty() => Answer::error(StatusCode::BAD_REQUEST, "must specify task id on path"),
+        ("GET", "/tasks/") => match http_out::get(api, rest).await {
+            Some(answer) => answer,
+            None => tasks::get(api, rest, query).await,
         },
-        (_, path) => match (method.as_str(), path.strip_prefix("/tasks/")) {
-            ("GET" | "PATCH" | "DELETE", Some("")) => {
-                Answer::error(StatusCode::BAD_REQUEST, "must specify task id on path")
-            }
-            ("GET", Some(rest)) => match http_out::get(api, rest).await {
-                Some(answer) => answer,
-                None => tasks::get(api, rest, query).await,
-            },
-            ("PATCH", Some(id)) => tasks::change(api, id, query, body).await,
-            ("DELETE", Some(id)) => tasks::delete(api, id).await,
-            _ => Answer::not_found(),
-        },
+        ("PATCH", "/tasks/") => tasks::change(api, rest, query, body).await,
+        ("DELETE", "/tasks/") => tasks::delete(api, rest).await,
+        (_, "/alerts/topics") => topics::list(api, &uri.to_string(), query),
+        ("GET", "/alerts/topics/") => topics::get(api, rest, &uri.to_string(), query),
+        ("POST", "/alerts/topics/") => topics::create(api, rest, body).await,
+        ("PUT", "/alerts/topics/") => topics::replace(api, rest, body).await,
+        ("PATCH", "/alerts/topics/") => topics::patch(api, rest, body).await,
+        ("DELETE", "/alerts/topics/") => topics::delete(api, rest).await,
+        (_, "/config") => config::all(api),
+        ("GET", "/config/") => config::get(api, rest),
+        ("POST", "/config/") => config::change(api, rest, body).await,
+        (_, "/service-tests") => service_tests::list(query),
+        ("GET", "/service-tests/") => service_tests::get(rest),
+        ("POST", "/service-tests/") => service_tests::run(api, rest, body).await,
+        (_, "/storage/stores") => storage::stores(),
+        (_, "/storage/backup") => storage::backup(api).await,
+        (_, "/storage/") => storage::act(api, rest, body).await,
+        (_, "/loglevel") => debug::log_level(body),
+        (_, "/debug/vars") => debug::vars(api).await,
+        (_, "/:routes") => debug::routes(),
+        _ => Answer::not_found(),
     }
 }
 
@@ -155,13 +153,14 @@ fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
         .get_all(header::ACCEPT_ENCODING)
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
-    if !accepts || answer.body.is_empty() {
+    let Content::Bytes(plain) = &answer.content else { return answer.into_response() };
+    if !accepts || plain.is_empty() {
         return answer.into_response();
     }
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let packed = std::io::Write::write_all(&mut encoder, &answer.body).and_then(|()| encoder.finish());
+    let packed = std::io::Write::write_all(&mut encoder, plain).and_then(|()| encoder.finish());
     let Ok(packed) = packed else { return answer.into_response() };
-    answer.body = packed;
+    answer.content = Content::Bytes(packed);
     let mut response = answer.into_response();
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response

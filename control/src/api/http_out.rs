@@ -22,7 +22,7 @@ pub async fn get(api: &Api, path: &str) -> Option<Answer> {
         }
         Err(EngineError::Away) => {
             let answer = Answer::error(StatusCode::SERVICE_UNAVAILABLE, &EngineError::Away.to_string());
-            Some(Answer { retry_after: true, ..answer })
+            Some(answer.try_again())
         }
         Err(EngineError::Refused(_)) => None,
     }

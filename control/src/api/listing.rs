@@ -24,7 +24,7 @@ impl Listing {
         let parameter = |name| query.get(name).unwrap_or_default();
         let page = Page::new(&parameter("pattern"), &parameter("offset"), &parameter("limit"));
         let page = page.map_err(|error| error.to_string())?;
-        let asked = query.pairs().filter(|(key, value)| key == "fields" && !value.is_empty());
+        let asked = query.pairs().filter(|(key, _)| key == "fields");
         let mut fields: Vec<String> = asked.map(|(_, value)| value.into_owned()).collect();
         match fields.is_empty() {
             true => fields.extend(shown.iter().map(|field| (*field).to_owned())),

@@ -4,10 +4,15 @@
 //! router of axum carries the requests; [`dispatch`] decides.
 
 pub mod answer;
+mod body;
+mod config;
 mod debug;
 mod dispatch;
 mod http_out;
 mod listing;
+mod routes;
+mod service_tests;
+mod storage;
 mod tasks;
 mod templates;
 mod topics;
@@ -17,10 +22,14 @@ use std::{sync::Arc, time::Instant};
 use axum::Router;
 use proto::plan::ServerInfo;
 
-use crate::{alert::Alerts, engine::Engine, task::Tasks};
+use crate::{alert::Alerts, config::Live, engine::Engine, store::Store, task::Tasks};
 
 /// Version that answers carry.
 pub const VERSION: &str = concat!("farad-", env!("CARGO_PKG_VERSION"));
+
+/// Where the resources are, and the other name of the same place.
+const BASE: &str = "/kapacitor/v1";
+const PREVIEW: &str = "/kapacitor/v1preview";
 
 /// Largest body of a request to the API.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
@@ -32,6 +41,8 @@ pub struct Api {
     pub engine: Engine,
     pub alerts: Alerts,
     pub server: Arc<ServerInfo>,
+    pub live: Live,
+    pub store: Store,
     pub started: Instant,
     /// Log one line a request.
     pub log_requests: bool,

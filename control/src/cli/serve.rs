@@ -14,27 +14,26 @@ fn load(arguments: &[String]) -> Result<Loaded, CliError> {
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let failed = |error: config::ConfigError| CliError::Failed(format!("run: {error}"));
-    let mut loaded = config::load(flags.get("config").map(Path::new), &environment).map_err(failed)?;
-    let config = &mut loaded.config;
-    for (name, value) in [
-        ("hostname", &mut config.hostname),
-        ("log-file", &mut config.logging.file),
-        ("log-level", &mut config.logging.level),
-    ] {
-        if let Some(given) = flags.get(name) {
-            given.clone_into(value);
+    let mut set: Vec<config::Flag> = Vec::new();
+    for (flag, section, key) in
+        [("hostname", "", "hostname"), ("log-file", "logging", "file"), ("log-level", "logging", "level")]
+    {
+        if let Some(given) = flags.get(flag) {
+            set.push((section, key, given.into()));
         }
     }
     if let Some(shards) = flags.get("shards") {
-        let number = shards.parse().ok().filter(|shards| *shards <= dataplane::routing::SHARDS_MAX);
-        config.farad.shards = number.ok_or_else(|| {
+        let number: Option<i64> =
+            shards.parse().ok().filter(|n| (0..=dataplane::routing::SHARDS_MAX as i64).contains(n));
+        let number = number.ok_or_else(|| {
             CliError::Usage(format!(
                 "-shards wants a number from 0 to {}, not {shards:?}",
                 dataplane::routing::SHARDS_MAX
             ))
         })?;
+        set.push(("farad", "shards", number.into()));
     }
-    Ok(loaded)
+    config::load(flags.get("config").map(Path::new), &environment, set).map_err(failed)
 }
 
 pub fn run(arguments: &[String]) -> Result<(), CliError> {

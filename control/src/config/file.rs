@@ -4,12 +4,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{ConfigError, HttpPost, Influxdb, Udp};
+use super::{ConfigError, Udp, services::Section};
 
-/// Sections of the original that are accepted and do nothing here yet, beside those that are read.
-const NOT_BUILT: [&str; 38] = [
+/// Sections of the original that are accepted and do nothing here yet.
+const NOT_BUILT: [&str; 26] = [
     "alert",
-    "alerta",
     "auth",
     "azure",
     "bigpanda",
@@ -22,34 +21,32 @@ const NOT_BUILT: [&str; 38] = [
     "fluxtask",
     "gce",
     "graphite",
-    "hipchat",
-    "kafka",
     "kubernetes",
     "marathon",
-    "mqtt",
     "nerve",
     "opentsdb",
-    "opsgenie",
-    "opsgenie2",
-    "pagerduty",
-    "pagerduty2",
-    "pushover",
     "scraper",
-    "sensu",
     "serverset",
     "servicenow",
-    "slack",
-    "smtp",
-    "snmptrap",
     "static-discovery",
     "swarm",
-    "talk",
     "teams",
-    "telegram",
+    "triton",
+    "udf",
+    "zenoss",
 ];
 
 /// The same, that mean nothing to a server that never calls out.
-const WITHOUT_EFFECT: [&str; 5] = ["reporting", "tls", "triton", "victorops", "zenoss"];
+const WITHOUT_EFFECT: [&str; 2] = ["reporting", "tls"];
+
+/// Whether every element of a section says that it is off: then it has no effect in the original either.
+fn is_off(value: &Value) -> bool {
+    let off = |element: &Value| element.get("enabled").and_then(Value::as_bool) == Some(false);
+    match value {
+        Value::Array(elements) => elements.iter().all(off),
+        element => off(element),
+    }
+}
 
 /// Lays a file over `table`. Keys count in any case; unknown ones become warnings.
 pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
@@ -65,31 +62,30 @@ pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<Stri
             format!("{}: line {line}: {key}{dot}{inner}{message}", path.display())
         };
         match (table.get_mut(&key), value) {
-            (None, _) if key == "udf" || NOT_BUILT.contains(&key.as_str()) => {
-                warnings.push(format!("{}: section [{key}] is not built yet and has no effect", path.display()));
+            (None, value) if NOT_BUILT.contains(&key.as_str()) => {
+                if !is_off(&value) {
+                    warnings.push(place("", ": this section is not built yet and has no effect"));
+                }
             }
             (None, _) if WITHOUT_EFFECT.contains(&key.as_str()) => {}
             (None, _) => warnings.push(place("", ": unknown, has no effect")),
             (Some(Value::Table(section)), Value::Table(given)) => {
-                for (inner, value) in given {
-                    let inner = inner.to_lowercase();
-                    match section.get(&inner) {
-                        Some(known) if fits(known, &value) => {
-                            section.insert(inner, value);
-                        }
-                        Some(known) => {
-                            let message = format!(" wants {}, not {}", with_article(known), with_article(&value));
-                            return Err(ConfigError::Parse(place(&inner, &message)));
-                        }
-                        None => warnings.push(place(&inner, ": unknown, has no effect")),
-                    }
+                lay(section, given, &place, warnings)?;
+            }
+            (Some(Value::Array(elements)), given @ (Value::Array(_) | Value::Table(_))) => {
+                let given = match given {
+                    Value::Array(given) => given,
+                    one => vec![one],
+                };
+                elements.clear();
+                for element in given {
+                    let Value::Table(given) = element else {
+                        return Err(ConfigError::Parse(place("", " wants tables")));
+                    };
+                    let mut table = element_defaults(&key);
+                    lay(&mut table, given, &place, warnings)?;
+                    elements.push(Value::Table(table));
                 }
-            }
-            (Some(Value::Array(elements)), Value::Array(given)) => {
-                *elements = given.into_iter().map(|element| element_over_defaults(&key, element)).collect();
-            }
-            (Some(Value::Array(elements)), given @ Value::Table(_)) => {
-                *elements = vec![element_over_defaults(&key, given)];
             }
             (Some(known), given) if fits(known, &given) => *known = given,
             (Some(known), given) => {
@@ -101,19 +97,34 @@ pub fn merge(table: &mut Table, text: &str, path: &Path, warnings: &mut Vec<Stri
     Ok(())
 }
 
-/// An element of an array section: its unset keys have their defaults, however many elements there are.
-fn element_over_defaults(section: &str, element: Value) -> Value {
-    let defaults = match section {
-        "influxdb" => Value::try_from(Influxdb::default()),
-        "httppost" => Value::try_from(HttpPost::default()),
-        _ => Value::try_from(Udp::default()),
-    };
-    match (defaults, element) {
-        (Ok(Value::Table(mut table)), Value::Table(given)) => {
-            table.extend(given.into_iter().map(|(key, value)| (key.to_lowercase(), value)));
-            Value::Table(table)
+/// Lays the keys of a section over what it holds; `place` makes messages.
+fn lay(
+    section: &mut Table,
+    given: Table,
+    place: &dyn Fn(&str, &str) -> String,
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    for (inner, value) in given {
+        let inner = inner.to_lowercase();
+        match section.get(&inner) {
+            Some(known) if fits(known, &value) => {
+                section.insert(inner, value);
+            }
+            Some(known) => {
+                let message = format!(" wants {}, not {}", with_article(known), with_article(&value));
+                return Err(ConfigError::Parse(place(&inner, &message)));
+            }
+            None => warnings.push(place(&inner, ": unknown, has no effect")),
         }
-        (_, element) => element,
+    }
+    Ok(())
+}
+
+/// What an element of an array section is laid over.
+fn element_defaults(section: &str) -> Table {
+    match Section::find(section) {
+        Some(section) => section.element(),
+        None => Table::try_from(Udp::default()).unwrap_or_default(),
     }
 }
 

@@ -3,10 +3,13 @@
 //! reference: configuration.md. Sections and keys count in any case. What is not known is named in a warning at the
 //! start, never silently passed over and never fatal.
 
+mod check;
 mod duration;
 mod environment;
 mod file;
+mod overrides;
 mod sections;
+pub mod services;
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -14,6 +17,7 @@ use std::{
 };
 
 pub use duration::parse as parse_duration;
+pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
 
 use crate::tick::Endpoint;
@@ -35,13 +39,18 @@ pub enum ConfigError {
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
+    /// What the configuration was read from: defaults, file, environment and flags in one.
+    pub table: toml::Table,
     /// The file that was read.
     pub file: Option<PathBuf>,
     pub warnings: Vec<String>,
 }
 
+/// A key of the configuration that a flag sets: section (empty for none), key, value.
+pub type Flag = (&'static str, &'static str, toml::Value);
+
 /// Reads the configuration: `file`, or the first that is there of the usual places.
-pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
+pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: Vec<Flag>) -> Result<Loaded, ConfigError> {
     let variable = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let home = variable("HOME").unwrap_or("/var/lib/farad").to_owned();
     let mut found = file.map(Path::to_owned).or_else(|| variable("KAPACITOR_CONFIG_PATH").map(PathBuf::from));
@@ -57,53 +66,24 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
         file::merge(&mut table, &text, path, &mut warnings)?;
     }
     environment::apply(&mut table, environment)?;
-    let config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid(error.to_string()))?;
+    for (section, key, value) in flags {
+        let target = match section {
+            "" => Some(&mut table),
+            section => table.get_mut(section).and_then(toml::Value::as_table_mut),
+        };
+        if let Some(target) = target {
+            target.insert(key.to_owned(), value);
+        }
+    }
+    let config = Config::of(table.clone())?;
     config.check()?;
-    Ok(Loaded { config, file: found, warnings })
+    Ok(Loaded { config, table, file: found, warnings })
 }
 
 impl Config {
-    /// What no default can mend.
-    fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |message: String| Err(ConfigError::Invalid(message));
-        if self.hostname.is_empty() {
-            return invalid("must configure valid hostname".into());
-        }
-        if self.replay.dir.is_empty() {
-            return invalid("replay: must specify dir".into());
-        }
-        if self.load.enabled && !self.load.dir.starts_with('/') {
-            return invalid("load: dir must be an absolute path".into());
-        }
-        // Running open where the operator asked for a lock would be worse than not running.
-        if self.http.auth_enabled {
-            return invalid(
-                "http: auth-enabled = true is not supported by this version; it would be open to all".into(),
-            );
-        }
-        if self.http.https_enabled {
-            return invalid(
-                "http: https-enabled = true is not supported by this version; put a TLS proxy in front".into(),
-            );
-        }
-        self.address()?;
-        let enabled: Vec<_> = self.influxdb.iter().filter(|cluster| cluster.enabled).collect();
-        let defaults: Vec<_> = enabled.iter().filter(|cluster| cluster.default).map(|cluster| &*cluster.name).collect();
-        if enabled.len() > 1 && defaults.is_empty() {
-            return invalid("at least one of the enabled InfluxDB clusters must be marked as default.".into());
-        }
-        if defaults.len() > 1 {
-            return invalid(format!("More than one InfluxDB default was specified: {}", defaults.join(" ")));
-        }
-        for (index, cluster) in self.influxdb.iter().enumerate() {
-            if self.influxdb[..index].iter().any(|other| other.name == cluster.name) {
-                return invalid(format!("duplicate name {:?} for influxdb configs", cluster.name));
-            }
-            if cluster.enabled && cluster.urls.is_empty() {
-                return invalid("must specify at least one InfluxDB URL".into());
-            }
-        }
-        Ok(())
+    /// The configuration that a table of sections holds.
+    pub fn of(table: toml::Table) -> Result<Config, ConfigError> {
+        table.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid(error.message().to_owned()))
     }
 
     /// Where the API listens; an address without a host is every address.

@@ -51,6 +51,9 @@ pub struct Config {
     pub httppost: Vec<HttpPost>,
     pub udp: Vec<Udp>,
     pub farad: Farad,
+    /// Sections of services: see [`super::services`].
+    #[serde(flatten)]
+    pub services: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,6 +139,8 @@ pub struct Influxdb {
     pub ssl_key: String,
     pub insecure_skip_verify: bool,
     pub timeout: Span,
+    /// `none` or `gzip`, of writes.
+    pub compression: String,
     pub disable_subscriptions: bool,
     pub subscription_protocol: String,
     pub subscription_mode: String,
@@ -164,6 +169,7 @@ impl Default for Influxdb {
             ssl_key: String::new(),
             insecure_skip_verify: false,
             timeout: Span::default(),
+            compression: "none".into(),
             disable_subscriptions: false,
             subscription_protocol: "http".into(),
             subscription_mode: "cluster".into(),
@@ -237,8 +243,8 @@ pub fn defaults(home: &str) -> toml::Table {
             section.insert(key.into(), text(path));
         }
     }
-    if let Ok(influxdb) = toml::Value::try_from(Influxdb::default()) {
-        table.insert("influxdb".into(), toml::Value::Array(vec![influxdb]));
+    for section in super::services::SECTIONS {
+        table.insert(section.name.to_owned(), section.absent());
     }
     table
 }
@@ -248,7 +254,6 @@ hostname = "localhost"
 data_dir = ""
 skip-config-overrides = false
 default-retention-policy = ""
-httppost = []
 udp = []
 
 [http]

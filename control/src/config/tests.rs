@@ -6,12 +6,12 @@ fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigE
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    load(Some(file.path()), &environment)
+    load(Some(file.path()), &environment, Vec::new())
 }
 
 #[test]
 fn without_a_file_everything_has_its_default() {
-    let loaded = load(Some(Path::new("/dev/null")), &[("HOME".into(), "/home/x".into())]).unwrap();
+    let loaded = load(Some(Path::new("/dev/null")), &[("HOME".into(), "/home/x".into())], Vec::new()).unwrap();
     assert_eq!(loaded.config.http.bind_address, ":9092");
     assert_eq!(loaded.config.store_path(), Path::new("/home/x/.kapacitor/farad.store"));
     assert_eq!(loaded.config.influxdb[0].urls, ["http://localhost:8086"]);
@@ -21,11 +21,11 @@ fn without_a_file_everything_has_its_default() {
 #[test]
 fn a_file_of_the_original_is_read_and_what_is_odd_is_named() {
     let text = "hostname = \"h\"\nwhat = 1\n[HTTP]\nBind-Address = \"127.0.0.1:1234\"\nnope = 1\n[[influxdb]]\nenabled = true\n\
-        default = true\nname = \"a\"\n[[influxdb]]\nname = \"b\"\nenabled = false\n[smtp]\nenabled = false\n[reporting]\nenabled = true\n";
+        default = true\nname = \"a\"\n[[influxdb]]\nname = \"b\"\nenabled = false\n[collectd]\nenabled = true\n[graphite]\nenabled = false\n[slack]\nnope = 2\n[reporting]\nenabled = true\n";
     let loaded = load_text(text, &[]).unwrap();
     assert_eq!(loaded.config.address().unwrap().port(), 1234);
     assert_eq!(loaded.config.influxdb[1].urls, ["http://localhost:8086"]);
-    assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
+    assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
     assert!(loaded.warnings.iter().any(|warning| warning.contains("http.nope")));
 }
 

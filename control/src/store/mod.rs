@@ -4,18 +4,24 @@
 //! eye and grow fields. An environment has one writer at a time; transactions are short.
 
 mod handlers;
+mod overrides;
 mod tasks;
 mod templates;
 mod topics;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Seek,
+    path::{Path, PathBuf},
+};
 
 use heed::{
-    Database, Env, EnvOpenOptions,
+    CompactionOption, Database, Env, EnvOpenOptions,
     types::{Bytes, Str},
 };
 
 pub use handlers::HandlerTable;
+pub use overrides::OverrideTable;
 pub use tasks::{StoredTask, TaskTable};
 pub use templates::{StoredTemplate, TemplateTable};
 pub use topics::TopicTable;
@@ -29,6 +35,8 @@ pub enum StoreError {
     Open { path: PathBuf, error: heed::Error },
     #[error("cannot make the store's folder {path}: {error}")]
     Folder { path: PathBuf, error: std::io::Error },
+    #[error("cannot copy the store in {path}: {error}")]
+    Copy { path: PathBuf, error: std::io::Error },
     #[error("the store: {0}")]
     Heed(#[from] heed::Error),
     #[error("an entry of the store cannot be read or written: {0}")]
@@ -46,6 +54,7 @@ pub struct Store {
     templates: Table,
     topics: Table,
     handlers: Table,
+    overrides: Table,
 }
 
 impl Store {
@@ -62,8 +71,33 @@ impl Store {
         let templates = env.create_database(&mut transaction, Some("templates"))?;
         let topics = env.create_database(&mut transaction, Some("topics"))?;
         let handlers = env.create_database(&mut transaction, Some("handlers"))?;
+        let overrides = env.create_database(&mut transaction, Some("overrides"))?;
         transaction.commit()?;
-        Ok(Store { env, tasks, templates, topics, handlers })
+        Ok(Store { env, tasks, templates, topics, handlers, overrides })
+    }
+
+    /// Reads everything; the error says what cannot be read.
+    pub fn verify(&self) -> Result<(), StoreError> {
+        let transaction = self.env.read_txn()?;
+        for table in [&self.tasks, &self.templates, &self.topics, &self.handlers, &self.overrides] {
+            for entry in table.iter(&transaction)? {
+                serde_json::from_slice::<serde::de::IgnoredAny>(entry?.1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A consistent copy in a file without a name, with its length in bytes. What is written meanwhile is not in it.
+    pub fn copy(&self) -> Result<(File, u64), StoreError> {
+        let folder = |error| StoreError::Copy { path: self.env.path().to_owned(), error };
+        let path = self.env.path().join(format!("copy-{}", uuid::Uuid::new_v4()));
+        let copied = self.env.copy_to_path(&path, CompactionOption::Enabled);
+        let unlinked = std::fs::remove_file(&path);
+        let mut file = copied?;
+        unlinked.map_err(folder)?;
+        file.rewind().map_err(folder)?;
+        let length = file.metadata().map_err(folder)?.len();
+        Ok((file, length))
     }
 
     pub fn tasks(&self) -> TaskTable {
@@ -76,6 +110,10 @@ impl Store {
 
     pub fn handlers(&self) -> HandlerTable {
         HandlerTable { env: self.env.clone(), table: self.handlers }
+    }
+
+    pub fn overrides(&self) -> OverrideTable {
+        OverrideTable { env: self.env.clone(), table: self.overrides }
     }
 
     pub fn topics(&self) -> TopicTable {

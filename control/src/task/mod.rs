@@ -19,7 +19,7 @@ use proto::{Plan, message::TaskStatistics, plan::ServerInfo};
 
 use crate::{
     alert::Alerts,
-    config::Config,
+    config::Live,
     engine::Engine,
     store::{Store, StoreError, StoredTask, TaskTable, TemplateTable},
     tick::{Compiled, Options, compile, diagnostic::Diagnostic, vars::Vars},
@@ -95,7 +95,7 @@ struct Shared {
     template_table: TemplateTable,
     engine: Engine,
     alerts: Alerts,
-    config: Arc<Config>,
+    config: Live,
     server: ServerInfo,
 }
 
@@ -105,7 +105,7 @@ impl Tasks {
         store: &Store,
         engine: Engine,
         alerts: Alerts,
-        config: Arc<Config>,
+        config: Live,
         server: ServerInfo,
     ) -> Result<Tasks, StoreError> {
         let table = store.tasks();

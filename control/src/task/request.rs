@@ -99,7 +99,9 @@ fn dbrps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec
         #[serde(default)]
         rp: String,
     }
-    let bodies = Option::<Vec<Body>>::deserialize(deserializer)?;
+    let values = Option::<Vec<Value>>::deserialize(deserializer)?;
+    let body = |value| serde_json::from_value::<Body>(lower_keys(value)).map_err(serde::de::Error::custom);
+    let bodies = values.map(|values| values.into_iter().map(body).collect::<Result<Vec<_>, _>>()).transpose()?;
     Ok(bodies.map(|bodies| bodies.into_iter().map(|body| Dbrp { db: body.db, rp: body.rp }).collect()))
 }
 
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn keys_count_in_any_case_and_what_follows_is_ignored() {
-        let body = br#"{"ID":"a","Script":null,"unknown":1,"dbrps":[{"db":"x"}],"status":"enabled"} rest"#;
+        let body = br#"{"ID":"a","Script":null,"unknown":1,"dbrps":[{"DB":"x"}],"status":"enabled"} rest"#;
         let read = Definition::read(body).unwrap();
         assert_eq!((read.id.as_deref(), read.script, read.status), (Some("a"), None, Some(Status::Enabled)));
         assert_eq!(read.dbrps.unwrap(), [Dbrp { db: "x".into(), rp: String::new() }]);

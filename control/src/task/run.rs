@@ -92,7 +92,7 @@ impl Tasks {
             task: &stored.id,
             dbrps: &stored.dbrps,
             server: &shared.server,
-            endpoint: &|name| shared.config.endpoint(name),
+            endpoint: &|name| shared.config.get().endpoint(name),
             levels: &|topics| shared.alerts.levels(topics),
         };
         compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())

@@ -4,10 +4,13 @@ mod exec;
 mod log;
 mod post;
 mod tcp;
+mod test;
 
 use std::time::Duration;
 
 use proto::{message::AlertEvent, value::Level};
+
+pub use test::test;
 
 use super::{event::to_json, spec::HandlerSpec};
 

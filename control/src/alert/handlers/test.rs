@@ -1,0 +1,60 @@
+//! One message through a service, to see whether it arrives (reference: http-api §20).
+
+use serde_json::{Map, Value};
+
+use super::post;
+use crate::config::Config;
+
+/// Sends a test message; `options` are complete. The error is what the API shows.
+pub async fn test(config: &Config, service: &str, options: &Map<String, Value>) -> Result<(), String> {
+    let text = |name: &str| options.get(name).and_then(Value::as_str).unwrap_or_default();
+    match service {
+        "httppost" => {
+            let headers: Vec<(String, String)> = options
+                .get("headers")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect();
+            let event = crate::alert::event::test_event();
+            let json = crate::alert::event::to_json(&event, proto::value::Level::Ok);
+            let request = post::Request { url: text("url"), headers: &headers, basic_auth: None, capture: true };
+            post::deliver(post::client(false).as_ref(), request, json).await.map_err(|error| error.to_string())
+        }
+        "influxdb" => ping(config, text("cluster")).await,
+        service => {
+            let enabled = config
+                .elements(service)
+                .into_iter()
+                .any(|element| element.get("enabled").and_then(toml::Value::as_bool).unwrap_or_default());
+            Err(if enabled {
+                format!("tests of {service} are not supported by this version")
+            } else {
+                "service is not enabled".to_owned()
+            })
+        }
+    }
+}
+
+/// Asks an InfluxDB cluster, the default one by the empty name, whether it is there.
+async fn ping(config: &Config, name: &str) -> Result<(), String> {
+    let enabled = || config.influxdb.iter().filter(|cluster| cluster.enabled);
+    let cluster = match name {
+        "" => enabled().find(|cluster| cluster.default).or_else(|| enabled().next()),
+        name => enabled().find(|cluster| cluster.name == name),
+    };
+    let cluster = cluster.ok_or_else(|| format!("cluster {name:?} is not enabled or does not exist"))?;
+    let client = post::client(cluster.insecure_skip_verify).ok_or("no HTTP client could be made")?;
+    let url = cluster.urls.first().ok_or("the cluster has no URL")?;
+    let request = client.get(format!("{}/ping", url.trim_end_matches('/')));
+    let request = match cluster.username.as_str() {
+        "" => request,
+        user => request.basic_auth(user, Some(&cluster.password)),
+    };
+    let answer = request.send().await.map_err(|error| format!("failed to ping the influxdb cluster: {error}"))?;
+    match answer.status().is_success() {
+        true => Ok(()),
+        false => Err(format!("failed to ping the influxdb cluster: it answered {}", answer.status())),
+    }
+}

@@ -1,0 +1,56 @@
+//! Which requests there are (reference: http-api §2).
+//!
+//! Dispatch is the original's: by method first, then the longest pattern that matches. A pattern that ends in `/` matches
+//! everything below it, others match exactly; so a trailing slash makes another path.
+
+/// A pattern below the base, and its methods.
+pub type Route = (&'static str, &'static [&'static str]);
+
+/// All routes below [`super::BASE`].
+pub const ROUTES: &[Route] = &[
+    ("/ping", &["GET", "HEAD"]),
+    ("/write", &["POST", "OPTIONS"]),
+    ("/tasks", &["GET", "POST"]),
+    ("/tasks/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
+    ("/templates", &["GET", "POST"]),
+    ("/templates/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
+    ("/alerts/topics", &["GET"]),
+    ("/alerts/topics/", &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    ("/config", &["GET"]),
+    ("/config/", &["GET", "POST"]),
+    ("/service-tests", &["GET"]),
+    ("/service-tests/", &["GET", "POST"]),
+    ("/storage/stores", &["GET"]),
+    ("/storage/backup", &["GET"]),
+    ("/storage/", &["POST"]),
+    ("/loglevel", &["POST"]),
+    ("/debug/vars", &["GET"]),
+    ("/:routes", &["GET"]),
+];
+
+/// The pattern that serves a request, and the rest of the path behind it.
+pub fn find<'a>(method: &str, path: &'a str) -> Option<(&'static str, &'a str)> {
+    let served = ROUTES.iter().filter(|(_, methods)| methods.contains(&method));
+    let matches = served.filter_map(|(pattern, _)| match path.strip_prefix(pattern) {
+        Some("") => Some((*pattern, "")),
+        Some(rest) if pattern.ends_with('/') => Some((*pattern, rest)),
+        _ => None,
+    });
+    matches.max_by_key(|(pattern, _)| pattern.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pattern_of_the_method_serves() {
+        assert_eq!(find("GET", "/tasks"), Some(("/tasks", "")));
+        assert_eq!(find("GET", "/tasks/"), Some(("/tasks/", "")));
+        assert_eq!(find("PATCH", "/tasks/a/b"), Some(("/tasks/", "a/b")));
+        assert_eq!((find("POST", "/tasks/"), find("GET", "/ping/"), find("PUT", "/tasks")), (None, None, None));
+        assert_eq!(find("GET", "/storage/backup"), Some(("/storage/backup", "")));
+        assert_eq!(find("POST", "/storage/stores/x"), Some(("/storage/", "stores/x")));
+        assert_eq!(find("GET", "/storage/stores/x"), None);
+    }
+}
