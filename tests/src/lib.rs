@@ -11,6 +11,7 @@
 
 pub mod case;
 pub mod compare;
+pub mod fuzz;
 pub mod http;
 pub mod influxdb;
 pub mod load;
@@ -19,4 +20,5 @@ pub mod process;
 pub mod runner;
 pub mod server;
 pub mod sink;
+pub mod staging;
 pub mod stand;

@@ -54,6 +54,11 @@ pub struct Committed {
 
 impl Receiver {
     pub fn new(shards: usize, series_bytes_max: usize) -> Self {
+        Receiver::with_reader(shards, series_bytes_max, FastReader::default())
+    }
+
+    /// One that reads plain lines by `reader`.
+    pub fn with_reader(shards: usize, series_bytes_max: usize, reader: FastReader) -> Self {
         Receiver {
             shards,
             routing: Arc::new(Routing::new(0, shards, Vec::new())),
@@ -61,7 +66,7 @@ impl Receiver {
             cache: Cache::new(series_bytes_max),
             ingress: IngressTable::default(),
             counters: Counters::default(),
-            reader: FastReader::default(),
+            reader,
             text: String::new(),
             spare_ingress: Vec::new(),
         }
