@@ -1,103 +1,222 @@
-//! Requests to a server.
+//! Requests to a server (reference: cli §1, §2).
 
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::CliError;
 
+/// Elements of one list request.
+const PAGE: usize = 100;
+
+/// How often a running recording or replay is looked at.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Bytes of an id that may stand in a path as they are.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Bytes of a value that may stand in a query as they are.
+const QUERY: &AsciiSet = PLAIN;
+
+/// Where the server is; from flags and environment.
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    skip_verify: bool,
+}
+
 pub struct Client {
-    base: String,
+    /// Scheme, host and port.
+    origin: String,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
-/// Takes `-url` from the front of the arguments; else `KAPACITOR_URL`, else the usual address.
-pub fn take_url(arguments: &mut Vec<String>) -> Result<String, CliError> {
-    let mut url = std::env::var("KAPACITOR_URL").ok().filter(|url| !url.is_empty());
-    while let Some(first) = arguments.first() {
-        let Some(name) = first.strip_prefix("--").or_else(|| first.strip_prefix('-')) else { break };
-        let (name, given) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value.to_owned())));
-        if name != "url" {
-            return Err(CliError::Usage(format!("flag provided but not defined: -{name}")));
-        }
-        arguments.remove(0);
-        url = match given {
-            Some(value) => Some(value),
-            None if arguments.is_empty() => return Err(CliError::Usage("flag needs an argument: -url".to_owned())),
-            None => Some(arguments.remove(0)),
+impl Server {
+    /// Takes the flags in front of the verb off the arguments; the environment says what they do not.
+    pub fn take(arguments: &mut Vec<String>) -> Result<Server, CliError> {
+        let mut url = std::env::var("KAPACITOR_URL").ok().filter(|url| !url.is_empty());
+        let mut skip_verify = match std::env::var("KAPACITOR_UNSAFE_SSL") {
+            Ok(text) if !text.is_empty() => super::flags::boolean(&text)
+                .ok_or_else(|| CliError::General(format!("KAPACITOR_UNSAFE_SSL wants a bool, not {text:?}")))?,
+            _ => false,
         };
+        while let Some(first) = arguments.first() {
+            let Some(name) = first.strip_prefix("--").or_else(|| first.strip_prefix('-')) else { break };
+            let (name, given) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
+            let (name, given) = (name.to_owned(), given.map(str::to_owned));
+            match name.as_str() {
+                "url" => {
+                    arguments.remove(0);
+                    url = match given {
+                        Some(value) => Some(value),
+                        None if arguments.is_empty() => {
+                            return Err(CliError::Usage("flag needs an argument: -url".to_owned()));
+                        }
+                        None => Some(arguments.remove(0)),
+                    };
+                }
+                "skipVerify" => {
+                    arguments.remove(0);
+                    let value = given.as_deref().map_or(Some(true), super::flags::boolean);
+                    skip_verify = value.ok_or_else(|| CliError::Usage("-skipVerify wants a bool".to_owned()))?;
+                }
+                // `farad --version`, `farad -help`.
+                "version" | "help" | "h" => break,
+                _ => return Err(CliError::Usage(format!("flag provided but not defined: -{name}"))),
+            }
+        }
+        Ok(Server { url: url.unwrap_or_else(|| "http://localhost:9092".to_owned()), skip_verify })
     }
-    Ok(url.unwrap_or_else(|| "http://localhost:9092".to_owned()))
+
+    pub fn connect(&self) -> Result<Client, CliError> {
+        let url = &self.url;
+        let parsed = reqwest::Url::parse(url).map_err(|error| CliError::Address(format!("parse {url:?}: {error}")));
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        let origin = match scheme {
+            Some("http" | "https") => parsed?.origin().ascii_serialization(),
+            Some(scheme) => {
+                return Err(CliError::Address(format!(
+                    "Unsupported protocol scheme: {scheme}, your address must start with http:// or https://"
+                )));
+            }
+            None => {
+                return Err(CliError::Address(format!(
+                    "parse {url:?}: no scheme, your address must start with http:// or https://"
+                )));
+            }
+        };
+        let http = reqwest::Client::builder().danger_accept_invalid_certs(self.skip_verify).build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
+        Ok(Client { origin, http: http.map_err(CliError::failed)?, runtime })
+    }
+}
+
+/// An id as a part of a path.
+pub fn segment(id: &str) -> String {
+    utf8_percent_encode(id, PLAIN).to_string()
+}
+
+/// A value of a query.
+pub fn query(value: &str) -> String {
+    utf8_percent_encode(value, QUERY).to_string()
 }
 
 impl Client {
-    pub fn new(url: &str) -> Result<Client, CliError> {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            let scheme = url.split("://").next().unwrap_or_default();
-            return Err(CliError::Address(format!(
-                "Unsupported protocol scheme: {scheme}, your address must start with http:// or https://"
-            )));
-        }
-        let origin = reqwest::Url::parse(url).map_err(|error| CliError::Address(error.to_string()))?;
-        let base = format!("{}/kapacitor/v1", origin.origin().ascii_serialization());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
-        Ok(Client { base, http: reqwest::Client::new(), runtime })
-    }
-
-    /// Sends a request; a path below the base, or one that a link of an answer gave. Returns status and body.
-    pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), CliError> {
-        let path = path.strip_prefix("/kapacitor/v1").unwrap_or(path);
+    /// Sends a request; `path` is below the base, or a link of an answer.
+    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<reqwest::Response, CliError> {
+        let path = match path.starts_with("/kapacitor/") {
+            true => path.to_owned(),
+            false => format!("/kapacitor/v1{path}"),
+        };
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(CliError::failed)?;
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).header("User-Agent", "FaradClient");
+        let mut request = self.http.request(method, format!("{}{path}", self.origin));
+        request = request.header("User-Agent", concat!("Farad/", env!("CARGO_PKG_VERSION")));
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body.to_string());
         }
+        request.send().await.map_err(|error| CliError::Failed(chain(&error)))
+    }
+
+    /// Hands the body of a successful answer on piece by piece; `accept` asks for a form of it. Returns the length that
+    /// the answer announced.
+    pub fn stream(
+        &self,
+        path: &str,
+        accept: &str,
+        mut piece: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Option<u64>, CliError> {
         self.runtime.block_on(async {
-            let response = request.send().await.map_err(|error| {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                CliError::Failed(format!("{error}{cause}"))
-            })?;
-            let status = response.status().as_u16();
-            Ok((status, response.text().await.map_err(CliError::failed)?))
+            let url = format!("{}{path}", self.origin);
+            let request = self.http.get(url).header("User-Agent", concat!("Farad/", env!("CARGO_PKG_VERSION")));
+            let sent = request.header("Accept", accept).send().await;
+            let mut response = sent.map_err(|error| CliError::Failed(chain(&error)))?;
+            if !response.status().is_success() {
+                let status = response.status().as_u16();
+                return Err(refusal(status, &response.text().await.unwrap_or_default()));
+            }
+            let length = response.content_length();
+            while let Some(bytes) = response.chunk().await.map_err(|error| CliError::Failed(chain(&error)))? {
+                if piece(&bytes).is_err() {
+                    break;
+                }
+            }
+            Ok(length)
         })
     }
 
     /// The body of an answer that is a success; the server's error otherwise.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<String, CliError> {
-        let (status, text) = self.send(method, path, body)?;
-        if (200..300).contains(&status) {
-            return Ok(text);
-        }
-        let error = serde_json::from_str::<Value>(&text).ok();
-        let error = error.and_then(|body| body.get("error")?.as_str().map(str::to_owned));
-        Err(CliError::Failed(error.unwrap_or_else(|| format!("the server answered {status}: {text}"))))
+        self.runtime.block_on(async {
+            let response = self.send(method, path, body).await?;
+            let (success, status) = (response.status().is_success(), response.status().as_u16());
+            let text = response.text().await.map_err(CliError::failed)?;
+            if success { Ok(text) } else { Err(refusal(status, &text)) }
+        })
     }
 
-    pub fn get(&self, path: &str) -> Result<String, CliError> {
-        self.call("GET", path, None)
+    /// The same, of an answer in JSON.
+    pub fn call_json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+        let text = self.call(method, path, body)?;
+        serde_json::from_str(&text).map_err(|error| CliError::Failed(format!("the answer is no JSON: {error}")))
     }
 
-    pub fn json(&self, path: &str) -> Result<Value, CliError> {
-        serde_json::from_str(&self.get(path)?).map_err(CliError::failed)
+    pub fn get(&self, path: &str) -> Result<Value, CliError> {
+        self.call_json("GET", path, None)
     }
 
-    /// All tasks that match a pattern, page by page.
-    pub fn tasks(&self, pattern: &str, fields: &[&str]) -> Result<Vec<Value>, CliError> {
-        const PAGE: usize = 100;
-        let fields: String = fields.iter().map(|field| format!("&fields={field}")).collect();
-        let pattern = percent_encoding::utf8_percent_encode(pattern, percent_encoding::NON_ALPHANUMERIC);
-        let mut tasks = Vec::new();
+    /// All tasks, templates, recordings or replays that match a pattern, page by page.
+    pub fn list(&self, kind: &str, fields: &[&str], pattern: &str) -> Result<Vec<Value>, CliError> {
+        let fields: String = fields.iter().map(|field| format!("fields={field}&")).collect();
+        let (before, behind) = match kind {
+            "tasks" => ("dot-view=attributes&", "&replay-id=&script-format=formatted"),
+            "templates" => ("", "&script-format=formatted"),
+            _ => ("", ""),
+        };
+        let pattern = query(pattern);
+        let mut elements = Vec::new();
         loop {
-            let path = format!(
-                "/tasks?dot-view=attributes{fields}&limit={PAGE}&offset={}&pattern={pattern}&replay-id=&script-format=formatted",
-                tasks.len()
-            );
-            let page = self.json(&path)?;
-            let page = page.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
+            let offset = elements.len();
+            let page =
+                self.get(&format!("/{kind}?{before}{fields}limit={PAGE}&offset={offset}&pattern={pattern}{behind}"))?;
+            let page = page.get(kind).and_then(Value::as_array).cloned().unwrap_or_default();
             let last = page.len() < PAGE;
-            tasks.extend(page);
+            elements.extend(page);
             if last {
-                return Ok(tasks);
+                return Ok(elements);
             }
         }
     }
+
+    /// Waits until a recording or replay has ended, and returns it as it is then.
+    pub fn wait(&self, mut object: Value) -> Result<Value, CliError> {
+        let waiting = super::progress::Waiting::start();
+        while super::text(&object, "status") == "running" {
+            waiting.tick(&format!("{} is running", super::text(&object, "id")));
+            std::thread::sleep(POLL);
+            object = self.get(&super::href(&object, "link"))?;
+        }
+        Ok(object)
+    }
+}
+
+fn refusal(status: u16, body: &str) -> CliError {
+    let error = serde_json::from_str::<Value>(body).ok();
+    let error = error.and_then(|body| body.get("error")?.as_str().map(str::to_owned)).filter(|text| !text.is_empty());
+    CliError::Failed(error.unwrap_or_else(|| format!("the server answered {status}: {}", body.trim_end())))
+}
+
+/// An error with its causes.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    if error.is_connect() {
+        text.push_str(". Is the server running there? (-url or KAPACITOR_URL say where it is)");
+    }
+    text
 }

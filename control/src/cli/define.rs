@@ -2,18 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CliError, client::Client, flags::Flags};
+use super::{CliError, client, client::Server, flags::Flags, input};
 
-pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
-    let flags = Flags::read(arguments, &["tick", "type", "dbrp", "vars", "template"], &["no-reload"])?;
+pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
+    let with_value = ["tick", "type", "dbrp", "vars", "template", "file"];
+    let flags = Flags::read(arguments, &with_value, &["no-reload", "json"])?;
     let [id] = flags.words.as_slice() else {
         return Err(CliError::Usage("Must provide a task ID.".to_owned()));
     };
-    let mut body = Map::new();
+    let mut body = match flags.get("file") {
+        Some(path) => task_file(path, id)?,
+        None => Map::new(),
+    };
     if let Some(path) = flags.get("tick") {
-        let script =
-            std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))?;
-        body.insert("script".to_owned(), json!(script));
+        body.insert("script".to_owned(), json!(input::read(path)?));
     }
     if let Some(word @ ("stream" | "batch")) = flags.get("type") {
         body.insert("type".to_owned(), json!(word));
@@ -27,25 +29,44 @@ pub fn run(url: &str, arguments: &[String]) -> Result<(), CliError> {
     }
     if let Some(path) = flags.get("vars") {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| CliError::Failed(format!("failed to open file {path}: {error}")))?;
+            .map_err(|error| CliError::Failed(format!("failed to open file {path}: open {path}: {error}")))?;
         let vars: Value = serde_json::from_str(&text)
             .map_err(|error| CliError::Failed(format!("invalid JSON in file {path}: {error}")))?;
+        // A whole task file may stand here, too.
+        let vars = vars.get("vars").filter(|vars| vars.get("type").is_none()).cloned().unwrap_or(vars);
         body.insert("vars".to_owned(), vars);
     }
-    let client = Client::new(url)?;
-    let path = format!("/tasks/{id}");
-    let known = client.json(&format!("{path}?dot-view=attributes&replay-id=&script-format=formatted")).ok();
-    let Some(known) = known else {
-        body.insert("id".to_owned(), json!(id));
-        body.insert("status".to_owned(), json!("disabled"));
-        return client.call("POST", "/tasks", Some(&Value::Object(body))).map(drop);
+    let client = server.connect()?;
+    let path = format!("/tasks/{}", client::segment(id));
+    let known = client.get(&format!("{path}?dot-view=attributes&replay-id=&script-format=formatted")).ok();
+    let object = match known {
+        None => {
+            body.insert("id".to_owned(), json!(id));
+            body.insert("status".to_owned(), json!("disabled"));
+            client.call_json("POST", "/tasks", Some(&Value::Object(body)))?
+        }
+        Some(known) => {
+            let mut object = client.call_json("PATCH", &path, Some(&Value::Object(body)))?;
+            if super::text(&known, "status") == "enabled" && !flags.is_set("no-reload") {
+                client.call("PATCH", &path, Some(&json!({ "status": "disabled" })))?;
+                object = client.call_json("PATCH", &path, Some(&json!({ "status": "enabled" })))?;
+            }
+            object
+        }
     };
-    client.call("PATCH", &path, Some(&Value::Object(body)))?;
-    if known.get("status") == Some(&json!("enabled")) && !flags.is_set("no-reload") {
-        client.call("PATCH", &path, Some(&json!({ "status": "disabled" })))?;
-        client.call("PATCH", &path, Some(&json!({ "status": "enabled" })))?;
+    super::result(&flags, &object)
+}
+
+/// The keys of a task file that go into the request.
+fn task_file(path: &str, id: &str) -> Result<Map<String, Value>, CliError> {
+    let Value::Object(file) = input::structured(path, "task file")? else {
+        return Err(CliError::Failed(format!("{path} holds no object")));
+    };
+    if file.get("id").is_some_and(|given| given != id) {
+        return Err(CliError::Failed(format!("Task id given on command line does not match id in {path}")));
     }
-    Ok(())
+    let keys = ["template-id", "dbrps", "vars", "script", "type"];
+    Ok(file.into_iter().filter(|(key, value)| keys.contains(&key.as_str()) && !value.is_null()).collect())
 }
 
 /// `db.rp`, each part plain or in double quotes. A plain database ends at the first dot.

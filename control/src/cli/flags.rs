@@ -2,6 +2,15 @@
 
 use super::CliError;
 
+/// A bool as Go reads it.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Arguments, sorted out.
 #[derive(Debug, Default)]
 pub struct Flags {
@@ -24,6 +33,11 @@ impl Flags {
                 None => (name, None),
             };
             if switches.contains(&name) {
+                let given = given.map(|value| match boolean(&value) {
+                    Some(value) => Ok(value.to_string()),
+                    None => Err(CliError::Usage(format!("invalid boolean value {value:?} for -{name}"))),
+                });
+                let given = given.transpose()?;
                 flags.values.push((name.to_owned(), given.unwrap_or_else(|| "true".to_owned())));
             } else if with_value.contains(&name) {
                 let value = given.or_else(|| arguments.next().cloned());

@@ -8,24 +8,52 @@ macro_rules! say {
     }};
 }
 
+mod backup;
 mod client;
 mod define;
+mod define_template;
+mod define_topic_handler;
 mod delete;
 mod flags;
+mod input;
+mod level;
 mod list;
+mod logs;
+mod look;
+mod progress;
+mod record;
+mod replay;
 mod script;
 mod serve;
+mod service_tests;
 mod show;
+mod show_template;
+mod show_topic;
+mod show_topic_handler;
+mod span;
+mod stats;
 mod status;
+pub mod usage;
 
 use std::process::ExitCode;
+
+use serde_json::Value;
+
+use client::Server;
+use flags::Flags;
 
 /// Why a verb failed, and what the process says by its exit status.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// Wrong use: message and usage, 2.
+    /// No verb at all: message and the general usage, 1.
+    #[error("{0}")]
+    General(String),
+    /// Wrong use: message and usage of the verb, 2.
     #[error("{0}")]
     Usage(String),
+    /// A needed flag is missing: usage of the verb and message, 3.
+    #[error("{0}")]
+    Incomplete(String),
     /// Anything else: 3.
     #[error("{0}")]
     Failed(String),
@@ -41,86 +69,122 @@ impl CliError {
 
     fn status(&self) -> u8 {
         match self {
+            CliError::General(_) => 1,
             CliError::Usage(_) => 2,
-            CliError::Failed(_) => 3,
+            CliError::Incomplete(_) | CliError::Failed(_) => 3,
             CliError::Address(_) => 4,
         }
     }
 }
 
-const USAGE: &str = "Usage: farad [-url URL] COMMAND [arguments]
-
-Server:
-  serve [--config FILE] [--shards N]     run the server (both processes)
-  config [--config FILE]                 print the effective configuration
-
-Tasks:
-  define ID -tick FILE [-dbrp DB.RP]... [-type stream|batch] [-vars FILE] [-no-reload]
-  enable ID...        disable ID...        reload ID...
-  delete tasks PATTERN...
-  list tasks [PATTERN...] [--json]
-  show ID [--json]
-
-Scripts:
-  check FILE...                          say what is wrong with TICKscripts
-  fmt [--check] FILE...                  bring TICKscripts into their standard form
-
-Other:
-  vars                                   internal statistics of the server
-  version                                print the version
-";
-
 /// Runs one verb.
 pub fn main() -> ExitCode {
     let mut arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let url = match client::take_url(&mut arguments) {
-        Ok(url) => url,
-        Err(error) => return fail(&error),
+    let server = match Server::take(&mut arguments) {
+        Ok(server) => server,
+        Err(error) => return fail("", &error),
     };
     if arguments.is_empty() {
-        eprint!("Error: Must pass a command.\n{USAGE}");
-        return ExitCode::from(1);
+        return fail("", &CliError::General("Error: Must pass a command.".to_owned()));
     }
     let verb = arguments.remove(0);
-    let done = match verb.as_str() {
-        "serve" | "run" => serve::run(&arguments),
-        "config" => serve::config(&arguments),
-        "define" => define::run(&url, &arguments),
-        "enable" => status::run(&url, &arguments, &["enabled"]),
-        "disable" => status::run(&url, &arguments, &["disabled"]),
-        "reload" => status::run(&url, &arguments, &["disabled", "enabled"]),
-        "delete" => delete::run(&url, &arguments),
-        "list" => list::run(&url, &arguments),
-        "show" => show::run(&url, &arguments),
-        "check" => script::check(&arguments),
-        "fmt" => script::fmt(&arguments),
-        "vars" => client::Client::new(&url)
-            .and_then(|client| client.get("/debug/vars"))
-            .map(|text| say!("{}", text.trim_end())),
-        "version" => {
-            say!("Farad {} (git: none none)", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
-        "help" => {
-            eprint!("{USAGE}");
-            Ok(())
-        }
-        other => {
-            eprint!("Unknown command {other}\n{USAGE}");
-            return ExitCode::from(1);
-        }
-    };
-    match done {
+    match run(&server, &verb, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&verb, &error),
     }
 }
 
-fn fail(error: &CliError) -> ExitCode {
-    eprintln!("{error}");
-    if matches!(error, CliError::Usage(_)) {
-        eprint!("{USAGE}");
+fn run(server: &Server, verb: &str, arguments: &[String]) -> Result<(), CliError> {
+    match verb {
+        "serve" | "run" => serve::run(arguments),
+        "config" => serve::config(arguments),
+        "define" => define::run(server, arguments),
+        "define-template" => define_template::run(server, arguments),
+        "define-topic-handler" => define_topic_handler::run(server, arguments),
+        "enable" => status::run(server, arguments, &["enabled"]),
+        "disable" => status::run(server, arguments, &["disabled"]),
+        "reload" => status::run(server, arguments, &["disabled", "enabled"]),
+        "delete" => delete::run(server, arguments),
+        "list" => list::run(server, arguments),
+        "show" => show::run(server, arguments),
+        "show-template" => show_template::run(server, arguments),
+        "show-topic" => show_topic::run(server, arguments),
+        "show-topic-handler" => show_topic_handler::run(server, arguments),
+        "record" => record::run(server, arguments),
+        "replay" => replay::run(server, arguments),
+        "replay-live" => replay::live(server, arguments),
+        "watch" => logs::watch(server, arguments),
+        "logs" => logs::logs(server, arguments),
+        "level" => level::run(server, arguments),
+        "stats" => stats::run(server, arguments),
+        "vars" => {
+            Flags::read(arguments, &[], &["json"])?;
+            print(&server.connect()?.call("GET", "/debug/vars", None)?);
+            Ok(())
+        }
+        "service-tests" => service_tests::run(server, arguments),
+        "backup" => backup::run(server, arguments),
+        "check" => script::check(arguments),
+        "fmt" => script::fmt(arguments),
+        "version" | "-version" | "--version" => version(arguments),
+        "help" | "-help" | "--help" | "-h" => help(arguments),
+        other => Err(CliError::General(format!("Unknown command {other}"))),
+    }
+}
+
+fn version(arguments: &[String]) -> Result<(), CliError> {
+    let flags = Flags::read(arguments, &[], &["json"])?;
+    let version = env!("CARGO_PKG_VERSION");
+    if !flags.is_set("json") {
+        say!("Farad {version}");
+    }
+    result(&flags, &serde_json::json!({ "version": version }))
+}
+
+fn help(arguments: &[String]) -> Result<(), CliError> {
+    let Some(verb) = arguments.first() else { return Err(CliError::General(String::new())) };
+    match usage::of(verb) {
+        Some(text) => {
+            eprint!("{text}");
+            Ok(())
+        }
+        None => Err(CliError::General(format!("Unknown command {verb}"))),
+    }
+}
+
+fn fail(verb: &str, error: &CliError) -> ExitCode {
+    let usage = || usage::of(verb).unwrap_or_else(usage::general);
+    match error {
+        CliError::General(message) if message.is_empty() => eprint!("{}", usage::general()),
+        CliError::General(message) => eprint!("{message}\n{}", usage::general()),
+        CliError::Usage(message) => eprint!("{message}\n{}", usage()),
+        CliError::Incomplete(message) => eprint!("{}{message}\n", usage()),
+        CliError::Failed(message) | CliError::Address(message) => eprintln!("{message}"),
     }
     ExitCode::from(error.status())
+}
+
+/// Shows what a verb did, with `--json`.
+fn result(flags: &Flags, value: &Value) -> Result<(), CliError> {
+    if flags.is_set("json") {
+        say!("{}", crate::api::answer::pretty(value));
+    }
+    Ok(())
+}
+
+/// Text on standard output, as it is.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A text of an object; empty if it has none.
+fn text(object: &Value, key: &str) -> String {
+    object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Where a link of an object leads.
+fn href(object: &Value, link: &str) -> String {
+    object.get(link).map(|link| text(link, "href")).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{CliError, flags::Flags};
 use crate::config::{self, Loaded};
 
-const FLAGS: [&str; 5] = ["config", "hostname", "shards", "log-file", "log-level"];
+const FLAGS: [&str; 6] = ["config", "hostname", "shards", "log-file", "log-level", "pidfile"];
 
 fn load(arguments: &[String]) -> Result<Loaded, CliError> {
     let flags = Flags::read(arguments, &FLAGS, &[])?;
@@ -38,6 +38,10 @@ fn load(arguments: &[String]) -> Result<Loaded, CliError> {
 
 pub fn run(arguments: &[String]) -> Result<(), CliError> {
     let loaded = load(arguments)?;
+    if let Some(path) = Flags::read(arguments, &FLAGS, &[])?.get("pidfile") {
+        std::fs::write(path, std::process::id().to_string())
+            .map_err(|error| CliError::Failed(format!("run: write pid file {path}: {error}")))?;
+    }
     crate::serve::serve(loaded).map_err(|error| CliError::Failed(format!("run: {error}")))
 }
 

@@ -2,26 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::{CliError, client::Client, flags::Flags};
+use super::{CliError, client::Server, flags::Flags};
 
 /// Brings every task that matches to each of the states, one after the other.
-pub fn run(url: &str, arguments: &[String], states: &[&str]) -> Result<(), CliError> {
-    let flags = Flags::read(arguments, &[], &[])?;
+pub fn run(server: &Server, arguments: &[String], states: &[&str]) -> Result<(), CliError> {
+    let flags = Flags::read(arguments, &[], &["json"])?;
     if flags.words.is_empty() {
         return Err(CliError::Usage("Must pass at least one task ID".to_owned()));
     }
-    let client = Client::new(url)?;
+    let client = server.connect()?;
+    let mut changed: Vec<Value> = Vec::new();
     for state in states {
         for pattern in &flags.words {
-            for task in client.tasks(pattern, &["link"])? {
-                let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-                let (id, href) = (text(task.get("id")), text(task.get("link").and_then(|link| link.get("href"))));
+            for task in client.list("tasks", &["link"], pattern)? {
+                let (id, href) = (super::text(&task, "id"), super::href(&task, "link"));
                 let verb = if *state == "enabled" { "enabling" } else { "disabling" };
                 client
                     .call("PATCH", &href, Some(&json!({ "status": state })))
                     .map_err(|error| CliError::Failed(format!("{verb} task {id}: {error}")))?;
+                if !changed.contains(&json!(id)) {
+                    changed.push(json!(id));
+                }
             }
         }
     }
-    Ok(())
+    super::result(&flags, &Value::Array(changed))
 }
