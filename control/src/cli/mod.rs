@@ -159,7 +159,7 @@ fn fail(verb: &str, error: &CliError) -> ExitCode {
         CliError::General(message) if message.is_empty() => eprint!("{}", usage::general()),
         CliError::General(message) => eprint!("{message}\n{}", usage::general()),
         CliError::Usage(message) => eprint!("{message}\n{}", usage()),
-        CliError::Incomplete(message) => eprint!("{}{message}\n", usage()),
+        CliError::Incomplete(message) => eprintln!("{}{message}", usage()),
         CliError::Failed(message) | CliError::Address(message) => eprintln!("{message}"),
     }
     ExitCode::from(error.status())
