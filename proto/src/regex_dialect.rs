@@ -27,8 +27,15 @@ const REPEAT_MAX: u32 = 1_000;
 
 /// The same pattern in the dialect of the `regex` crate.
 pub fn translate(pattern: &str) -> Result<String, DialectError> {
-    let mut translator =
-        Translator { rest: pattern, out: String::with_capacity(pattern.len() + 8), last: Last::Nothing };
+    let mut translator = Translator {
+        rest: pattern,
+        out: String::with_capacity(pattern.len() + 8),
+        last: Last::Nothing,
+        repeats: Vec::new(),
+        inside: 1,
+        last_repeats: 1,
+        names: Vec::new(),
+    };
     while let Some(c) = translator.rest.chars().next() {
         translator.step(c)?;
     }
@@ -39,6 +46,14 @@ struct Translator<'a> {
     rest: &'a str,
     out: String,
     last: Last,
+    /// Of each open group, how often the most repeated part in front of it is repeated.
+    repeats: Vec<u32>,
+    /// The same of the part that is being read.
+    inside: u32,
+    /// How often the most repeated part of the last operand is repeated.
+    last_repeats: u32,
+    /// Names of groups so far.
+    names: Vec<&'a str>,
 }
 
 /// What a repeat would apply to.
@@ -49,7 +64,7 @@ enum Last {
     Repeat,
 }
 
-impl Translator<'_> {
+impl<'a> Translator<'a> {
     fn take(&mut self, bytes: usize) {
         let (text, rest) = self.rest.split_at(bytes);
         self.out.push_str(text);
@@ -64,6 +79,8 @@ impl Translator<'_> {
             ')' => {
                 self.take(1);
                 self.last = Last::Operand;
+                self.last_repeats = self.inside;
+                self.inside = self.inside.max(self.repeats.pop().unwrap_or(1));
                 Ok(())
             }
             '|' => {
@@ -78,19 +95,22 @@ impl Translator<'_> {
                     if low > REPEAT_MAX || high.is_some_and(|high| high > REPEAT_MAX || high < low) {
                         return Err(DialectError::RepeatCount(text()));
                     }
+                    // Counts of nested repeats multiply.
+                    let repeats = self.last_repeats.saturating_mul(high.unwrap_or(low).max(1));
+                    if repeats > REPEAT_MAX {
+                        return Err(DialectError::RepeatCount(text()));
+                    }
+                    self.inside = self.inside.max(repeats);
                     self.repeat(bytes)
                 }
                 None => self.literal("\\{", 1),
             },
             '}' => self.literal("\\}", 1),
             ']' => self.literal("\\]", 1),
+            // An anchor may be repeated, which means nothing and is allowed.
             c => {
                 self.take(c.len_utf8());
-                self.last = if matches!(c, '^' | '$') { Last::Nothing } else { Last::Operand };
-                // An anchor may be repeated, which means nothing and is allowed.
-                if matches!(c, '^' | '$') {
-                    self.last = Last::Operand;
-                }
+                self.operand();
                 Ok(())
             }
         }
@@ -99,8 +119,14 @@ impl Translator<'_> {
     fn literal(&mut self, text: &str, bytes: usize) -> Result<(), DialectError> {
         self.out.push_str(text);
         self.rest = &self.rest[bytes..];
-        self.last = Last::Operand;
+        self.operand();
         Ok(())
+    }
+
+    /// What was read can be repeated.
+    fn operand(&mut self) {
+        self.last = Last::Operand;
+        self.last_repeats = 1;
     }
 
     fn repeat(&mut self, bytes: usize) -> Result<(), DialectError> {
@@ -122,11 +148,20 @@ impl Translator<'_> {
         let rest = self.rest;
         self.last = Last::Nothing;
         let Some(inside) = rest.strip_prefix("(?") else {
+            self.open();
             self.take(1);
             return Ok(());
         };
-        if inside.starts_with("P<") {
-            self.take(4);
+        if let Some(named) = inside.strip_prefix("P<") {
+            self.open();
+            let name = named.split('>').next().unwrap_or_default();
+            self.take(4 + name.len());
+            // One name may stand for several groups; here each has its own, which no pattern can spell.
+            let before = self.names.iter().filter(|other| **other == name).count();
+            if before > 0 {
+                self.out.push_str(&format!(".{before}"));
+            }
+            self.names.push(name);
             return Ok(());
         }
         let end = inside.find([':', ')']).unwrap_or(inside.len());
@@ -136,8 +171,17 @@ impl Translator<'_> {
             let shown = rest.chars().take(end + 3).collect();
             return Err(DialectError::Syntax(shown));
         }
+        // `(?i)` sets flags and is no group.
+        if inside[end..].starts_with(':') {
+            self.open();
+        }
         self.take(2 + end + 1);
         Ok(())
+    }
+
+    fn open(&mut self) {
+        self.repeats.push(self.inside);
+        self.inside = 1;
     }
 
     fn escape(&mut self) -> Result<(), DialectError> {
@@ -148,7 +192,7 @@ impl Translator<'_> {
             let end = text.find("\\E").unwrap_or(text.len());
             for quoted in text[..end].chars() {
                 push_literal(quoted, &mut self.out);
-                self.last = Last::Operand;
+                self.operand();
             }
             self.rest = text[end..].strip_prefix("\\E").unwrap_or(&text[end..]);
             return Ok(());
@@ -220,9 +264,14 @@ impl Translator<'_> {
         out.push(']');
         self.out.push_str(&out);
         self.rest = &rest[1..];
-        self.last = Last::Operand;
+        self.operand();
         Ok(())
     }
+}
+
+/// The name that a pattern gave to a group of its translation.
+pub fn group_name(translated: &str) -> &str {
+    translated.split('.').next().unwrap_or_default()
 }
 
 /// An escape that means the same inside and outside a class, and its bytes.
@@ -331,6 +380,8 @@ mod tests {
             (r"\pL\p{Greek}", r"\p{L}\p{Greek}"),
             (r"(?i)k", r"(?i)k"),
             (r"(?P<n>x)", r"(?P<n>x)"),
+            (r"(?P<n>x)|(?P<n>y)(?P<m>z)(?P<n>)", r"(?P<n>x)|(?P<n.1>y)(?P<m>z)(?P<n.2>)"),
+            (r"(a{100}){10}b{1000}", r"(a{100}){10}b{1000}"),
             (r"\<", "<"),
         ];
         for (pattern, expected) in cases {
@@ -342,7 +393,7 @@ mod tests {
     fn what_only_the_other_dialect_knows_is_refused() {
         for pattern in [
             r"\Z", r"\C", r"\h", r"\1", r"(?x)a", r"(?<n>a)", r"(?#c)", "a**", "a++", "a{1001}", "a{2,1}", r"\é",
-            "a\\", "[a", r"\x7", "*",
+            "a\\", "[a", r"\x7", "*", "(a{100}){11}", "(b(a{10,}c)?){101}", "((?i)a{2}){501}",
         ] {
             assert!(translate(pattern).is_err(), "{pattern}");
         }

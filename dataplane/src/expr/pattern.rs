@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use proto::regex_dialect::{group_name, translate};
 use regex::{Captures, Regex};
 
 /// A regular expression in the dialect of TICKscript (reference: tickscript §3).
@@ -15,7 +16,7 @@ pub struct BadPattern(String);
 
 impl Pattern {
     pub fn new(source: &str) -> Result<Pattern, BadPattern> {
-        let source = proto::regex_dialect::translate(source).map_err(|error| BadPattern(error.to_string()))?;
+        let source = translate(source).map_err(|error| BadPattern(error.to_string()))?;
         Regex::new(&source).map(Pattern).map_err(|error| BadPattern(error.to_string()))
     }
 
@@ -48,8 +49,8 @@ impl Pattern {
             if let Some(after) = rest.strip_prefix('$') {
                 result.push('$');
                 rest = after;
-            } else if let Some((name, after)) = group_name(rest) {
-                result.push_str(group(captures, name).unwrap_or(""));
+            } else if let Some((name, after)) = named_group(rest) {
+                result.push_str(self.group(captures, name).unwrap_or(""));
                 rest = after;
             } else {
                 result.push('$');
@@ -57,10 +58,23 @@ impl Pattern {
         }
         result.push_str(rest);
     }
+
+    /// What a group matched: a number without leading zeros is an index. Of groups of one name the first that took part.
+    fn group<'t>(&self, captures: &Captures<'t>, name: &str) -> Option<&'t str> {
+        let is_index = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+        let group = if is_index {
+            captures.get(name.parse().ok()?)
+        } else {
+            let names = self.0.capture_names().enumerate();
+            let mut named = names.filter(|(_, group)| group.is_some_and(|group| group_name(group) == name));
+            named.find_map(|(index, _)| captures.get(index))
+        };
+        group.map(|group| group.as_str())
+    }
 }
 
 /// The name of a group at the start of a template's rest, and what follows it.
-fn group_name(text: &str) -> Option<(&str, &str)> {
+fn named_group(text: &str) -> Option<(&str, &str)> {
     let braced = text.strip_prefix('{');
     let start = braced.unwrap_or(text);
     let end = start.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(start.len());
@@ -70,13 +84,6 @@ fn group_name(text: &str) -> Option<(&str, &str)> {
     }
     let rest = if braced.is_some() { rest.strip_prefix('}')? } else { rest };
     Some((name, rest))
-}
-
-/// What a group matched: a number without leading zeros is an index.
-fn group<'t>(captures: &Captures<'t>, name: &str) -> Option<&'t str> {
-    let is_index = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
-    let group = if is_index { captures.get(name.parse().ok()?) } else { captures.name(name) };
-    group.map(|group| group.as_str())
 }
 
 /// Matches of one pattern on texts of tags, which all points of a series share.
@@ -130,6 +137,7 @@ mod tests {
         for (template, result) in cases {
             assert_eq!(replaced("(a)(?P<x>b)", "ab!", template).as_deref(), Some(result), "{template}");
         }
+        assert_eq!(replaced("(?P<x>a)|(?P<x>b)", "ab", "<$x>").as_deref(), Some("<a><b>"));
         assert_eq!(replaced("z", "ab", "x"), None);
         assert_eq!(replaced("x*", "axé", "-").as_deref(), Some("-a-é-"));
     }
