@@ -392,8 +392,25 @@ mod tests {
     #[test]
     fn what_only_the_other_dialect_knows_is_refused() {
         for pattern in [
-            r"\Z", r"\C", r"\h", r"\1", r"(?x)a", r"(?<n>a)", r"(?#c)", "a**", "a++", "a{1001}", "a{2,1}", r"\é",
-            "a\\", "[a", r"\x7", "*", "(a{100}){11}", "(b(a{10,}c)?){101}", "((?i)a{2}){501}",
+            r"\Z",
+            r"\C",
+            r"\h",
+            r"\1",
+            r"(?x)a",
+            r"(?<n>a)",
+            r"(?#c)",
+            "a**",
+            "a++",
+            "a{1001}",
+            "a{2,1}",
+            r"\é",
+            "a\\",
+            "[a",
+            r"\x7",
+            "*",
+            "(a{100}){11}",
+            "(b(a{10,}c)?){101}",
+            "((?i)a{2}){501}",
         ] {
             assert!(translate(pattern).is_err(), "{pattern}");
         }

@@ -116,10 +116,15 @@ pub fn time(nanoseconds: Option<i64>) -> String {
     text
 }
 
+/// Whether everything that is to be said of a script is asked for: answers of the original have one line for it.
+pub fn wants_diagnostics(query: Query<'_>) -> bool {
+    query.get("diagnostics").as_deref() == Some("true")
+}
+
 /// With `diagnostics=true` in the query, all that is wrong with the script stands beside the one-line error.
 pub fn refuse_script(error: &TaskError, query: Query<'_>) -> Answer {
     match error {
-        TaskError::Invalid { message, diagnostics } if query.get("diagnostics").as_deref() == Some("true") => {
+        TaskError::Invalid { message, diagnostics } if wants_diagnostics(query) => {
             Answer::script_error(message, diagnostics)
         }
         other => refuse(other),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Api,
-    answer::{Answer, refuse, refuse_script, time},
+    answer::{Answer, refuse, refuse_script, time, wants_diagnostics},
     listing::{Listing, raw_script},
 };
 use crate::{
@@ -47,7 +47,7 @@ pub async fn define(api: &Api, query: Query<'_>, body: &[u8]) -> Answer {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.define(definition, dataplane::clock::now()).await {
-        Ok(view) => show(api, &view, Shape::default()).await,
+        Ok(view) => show_change(api, &view, query).await,
         Err(error) => refuse_script(&error, query),
     }
 }
@@ -57,7 +57,7 @@ pub async fn change(api: &Api, id: &str, query: Query<'_>, body: &[u8]) -> Answe
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.change(id, change, dataplane::clock::now()).await {
-        Ok(view) => show(api, &view, Shape::default()).await,
+        Ok(view) => show_change(api, &view, query).await,
         Err(error) => refuse_script(&error, query),
     }
 }
@@ -120,6 +120,16 @@ fn shape(query: Query<'_>) -> Result<Shape, String> {
         other => return Err(format!("invalid dot-view parameter {other:?}")),
     };
     Ok(Shape { raw_script, dot })
+}
+
+/// A task that was defined or changed, with the warnings about its script where they are asked for.
+async fn show_change(api: &Api, view: &View, query: Query<'_>) -> Answer {
+    let statistics = if view.executing { api.tasks.statistics(&view.stored.id).await } else { None };
+    let mut object = object(view, statistics.as_ref(), Shape::default(), false);
+    if let (true, Ok(compiled)) = (wants_diagnostics(query), &view.compiled) {
+        object.insert("diagnostics".to_owned(), json!(compiled.warnings));
+    }
+    Answer::json(&Value::Object(object))
 }
 
 async fn show(api: &Api, view: &View, shape: Shape) -> Answer {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Api,
-    answer::{Answer, refuse, refuse_script, time},
+    answer::{Answer, refuse, refuse_script, time, wants_diagnostics},
     listing::{Listing, raw_script},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub async fn define(api: &Api, query: Query<'_>, body: &[u8]) -> Answer {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.define_template(definition, dataplane::clock::now()).await {
-        Ok(view) => Answer::json(&Value::Object(object(&view, false))),
+        Ok(view) => show_change(&view, query),
         Err(error) => refuse_script(&error, query),
     }
 }
@@ -33,7 +33,7 @@ pub async fn change(api: &Api, id: &str, query: Query<'_>, body: &[u8]) -> Answe
         return Answer::error(StatusCode::BAD_REQUEST, "invalid JSON");
     };
     match api.tasks.change_template(id, change, dataplane::clock::now()).await {
-        Ok(view) => Answer::json(&Value::Object(object(&view, false))),
+        Ok(view) => show_change(&view, query),
         Err(error) => refuse_script(&error, query),
     }
 }
@@ -72,6 +72,15 @@ fn elements(api: &Api, query: Query<'_>) -> Result<Vec<Value>, String> {
         Err(_) => Ok(json!({})),
     };
     api.tasks.list_templates(&listing.page).iter().map(element).collect()
+}
+
+/// A template that was defined or changed, with the warnings about its script where they are asked for.
+fn show_change(view: &TemplateView, query: Query<'_>) -> Answer {
+    let mut object = object(view, false);
+    if let (true, Ok(template)) = (wants_diagnostics(query), &view.template) {
+        object.insert("diagnostics".to_owned(), json!(template.compiled.warnings));
+    }
+    Answer::json(&Value::Object(object))
 }
 
 /// A template with its keys in the order of the answer.

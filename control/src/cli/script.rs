@@ -1,7 +1,7 @@
 //! `check` and `fmt`: scripts, without a server.
 
 use super::{CliError, flags::Flags};
-use crate::tick::{compile_template, diagnostic::Diagnostic, format::format, parser::parse, udf::Udfs};
+use crate::tick::{compile_template, diagnostic::Diagnostic, settle_script, udf::Udfs};
 
 fn read(path: &str) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))
@@ -20,7 +20,7 @@ pub fn check(arguments: &[String]) -> Result<(), CliError> {
         match compile_template(&source, &Udfs::Any) {
             Ok(template) => {
                 let warnings = template.compiled.warnings.iter();
-                warnings.for_each(|found| eprint!("{}", found.render_as("warning", path, &source)));
+                warnings.for_each(|found| eprint!("{}", found.render(path, &source)));
             }
             Err(error) => {
                 wrong += 1;
@@ -44,12 +44,8 @@ pub fn fmt(arguments: &[String]) -> Result<(), CliError> {
     let mut differ = Vec::new();
     for path in &flags.words {
         let source = read(path)?;
-        let parsed = parse(&source);
         let render = |found: &Diagnostic| found.render(path, &source);
-        if !parsed.diagnostics.is_empty() {
-            return Err(CliError::Failed(parsed.diagnostics.iter().map(render).collect()));
-        }
-        let formatted = format(&parsed.program);
+        let formatted = settle_script(&source).map_err(|found| CliError::Failed(found.iter().map(render).collect()))?;
         if formatted == source {
             continue;
         }

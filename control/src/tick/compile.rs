@@ -1,6 +1,6 @@
 //! A script, checked: all that can be said of it before it starts.
 
-use proto::plan::Dbrp;
+use proto::{limits::EXPR_DEPTH_MAX, plan::Dbrp};
 
 use super::{
     diagnostic::Diagnostic,
@@ -8,7 +8,7 @@ use super::{
     interpret::{Declared, Environment, interpret, task_type},
     lint::lint,
     parser::parse,
-    pipeline::{Pipeline, TaskType},
+    pipeline::{Pipeline, PipelineNode, TaskType},
     udf::Udfs,
     validate,
     vars::Vars,
@@ -77,10 +77,13 @@ pub(super) fn compile_in(
     let done = interpret(source, &parsed.program, task_type, environment).map_err(prefixed)?;
     let wrong = validate::pipeline(&done.pipeline);
     if !wrong.is_empty() {
-        let located = |(at, message)| Diagnostic::new(message).at(source, at, at + 1);
+        let located = |(node, message): (&PipelineNode, String)| {
+            Diagnostic::new(message).at(source, node.at, node.at + node.spec.method.len())
+        };
         return Err(prefixed(wrong.into_iter().map(located).collect()));
     }
-    let warnings = lint(source, &parsed.program, &done.pipeline);
+    let starts = done.declared.iter().all(|var| var.type_name.is_none());
+    let warnings = lint(source, &parsed.program, environment.vars, &done.pipeline, &done.dbrps, starts);
     Ok((Compiled { task_type, dbrps: done.dbrps, pipeline: done.pipeline, warnings }, done.declared))
 }
 
@@ -91,7 +94,28 @@ fn prefixed(mut diagnostics: Vec<Diagnostic>) -> CompileError {
     CompileError { diagnostics }
 }
 
-/// The script in its standard form; as it is if it does not parse.
+/// Most runs of the formatter until its result is its own standard form: a break before one operator breaks before the
+/// next one in the next run.
+const FORMAT_RUNS_MAX: usize = 2 * EXPR_DEPTH_MAX;
+
+/// The script in a standard form that formatting leaves as it is.
+pub fn settle_script(source: &str) -> Result<String, Vec<Diagnostic>> {
+    let mut text = source.to_owned();
+    for _ in 0..FORMAT_RUNS_MAX {
+        let parsed = parse(&text);
+        if !parsed.diagnostics.is_empty() {
+            return Err(parsed.diagnostics);
+        }
+        let formatted = format(&parsed.program);
+        if formatted == text {
+            break;
+        }
+        text = formatted;
+    }
+    Ok(text)
+}
+
+/// The script as the formatter writes it once, which is what the API shows; as it is if it does not parse.
 pub fn format_script(source: &str) -> String {
     let parsed = parse(source);
     if parsed.diagnostics.is_empty() { format(&parsed.program) } else { source.to_owned() }

@@ -8,16 +8,35 @@ pub const DIAGNOSTICS_MAX: usize = 20;
 /// One finding. Its `message` is what the API's one-line error shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
+    pub severity: Severity,
     pub message: String,
-    /// Bytes of the script; `None` where the original names no place either.
-    #[serde(skip)]
-    pub span: Option<(usize, usize)>,
-    /// Line and column of the span's start, both from 1; columns count bytes.
+    /// Line and column of the span's start, both from 1; columns count bytes. `None` where no place is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
+    /// What could have stood there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The script is refused.
+    Error,
+    /// It is accepted, and hardly does what was meant.
+    Warning,
+}
+
+/// Bytes of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    pub start: usize,
+    pub end: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -28,7 +47,12 @@ pub struct Position {
 
 impl Diagnostic {
     pub fn new(message: impl Into<String>) -> Self {
-        Diagnostic { message: message.into(), span: None, position: None, help: None }
+        let message = message.into();
+        Diagnostic { severity: Severity::Error, message, span: None, position: None, expected: Vec::new(), help: None }
+    }
+
+    pub fn warning(message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::new(message) }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -38,7 +62,7 @@ impl Diagnostic {
 
     /// Marks a place of `source`.
     pub fn at(mut self, source: &str, start: usize, end: usize) -> Self {
-        self.span = Some((start, end));
+        self.span = Some(Span { start, end });
         self.position = Some(position(source, start));
         self
     }
@@ -52,13 +76,12 @@ impl Diagnostic {
 
     /// The finding with its source line and a caret, for a terminal.
     pub fn render(&self, file: &str, source: &str) -> String {
-        self.render_as("error", file, source)
-    }
-
-    /// As [`Diagnostic::render`], with another word in front: `warning`.
-    pub fn render_as(&self, word: &str, file: &str, source: &str) -> String {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
         let mut text = format!("{word}: {}\n", self.message);
-        if let (Some((start, end)), Some(Position { line, char })) = (self.span, self.position) {
+        if let (Some(Span { start, end }), Some(Position { line, char })) = (self.span, self.position) {
             let shown = source.lines().nth(line - 1).unwrap_or_default().replace('\t', " ");
             let before = source.get(start - (char - 1)..start).map_or(char - 1, |text| text.chars().count());
             let width =

@@ -10,6 +10,8 @@ mod names;
 mod place;
 mod watch;
 
+pub(super) use lambda::unresolved;
+
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
@@ -127,6 +129,8 @@ struct Interpreter<'a> {
     failed: BTreeSet<String>,
     /// Bytes of values that were taken from vars so far.
     copied: Cell<usize>,
+    /// The lambda comes from a request, where no names stand for values: a start says so.
+    supplied: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -146,6 +150,7 @@ impl<'a> Interpreter<'a> {
             found: Vec::new(),
             failed: BTreeSet::new(),
             copied: Cell::new(0),
+            supplied: false,
         })
     }
 
@@ -273,11 +278,26 @@ fn supplied(name: &str, var: &Var, declared: &str) -> Result<ScriptValue, Diagno
 
 /// The expression of a lambda that stands alone: the only names in it are those of `constants`.
 pub(super) fn lone_lambda(source: &str, body: &Node, constants: &[(&str, i64)]) -> Result<proto::Expr, String> {
+    let constant = |(name, value): &(&str, i64)| ((*name).to_owned(), ScriptValue::Int(*value));
+    alone(source, body, constants.iter().map(constant).collect(), false)
+}
+
+/// The expression of a lambda that is supplied for a var.
+pub(super) fn supplied_lambda(source: &str, body: &Node) -> Result<proto::Expr, String> {
+    alone(source, body, BTreeMap::new(), true)
+}
+
+fn alone(
+    source: &str,
+    body: &Node,
+    scope: BTreeMap<String, ScriptValue>,
+    supplied: bool,
+) -> Result<proto::Expr, String> {
     let (vars, udfs) = (Vars::new(), Udfs::default());
     let environment = Environment { vars: &vars, udfs: &udfs, template: false };
     let interpreter = Interpreter::new(source, TaskType::Stream, environment);
     let mut interpreter = interpreter.ok_or("the table of nodes has no sources")?;
-    let constant = |(name, value): &(&str, i64)| ((*name).to_owned(), ScriptValue::Int(*value));
-    interpreter.scope = constants.iter().map(constant).collect();
+    interpreter.scope = scope;
+    interpreter.supplied = supplied;
     interpreter.lambda(body).map_err(|error| error.message)
 }

@@ -2,43 +2,60 @@
 //!
 //! reference: tickscript §6: functions are looked up for each point, operators on constants when the task starts.
 
-use dataplane::expr::Lambda;
+use proto::plan::Dbrp;
 
 use super::{
     ast::{Node, NodeKind, Program, Statement},
-    diagnostic::{DIAGNOSTICS_MAX, Diagnostic},
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic, suggest},
     functions,
-    pipeline::{Pipeline, PipelineNode},
-    value::ScriptValue,
+    pipeline::Pipeline,
+    vars::Vars,
 };
 
 /// Warnings of a script that was accepted.
-pub fn lint(source: &str, program: &Program, pipeline: &Pipeline) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+///
+/// `starts` says that all vars have values, so that a start can be tried.
+pub fn lint(
+    source: &str,
+    program: &Program,
+    vars: &Vars,
+    pipeline: &Pipeline,
+    dbrps: &[Dbrp],
+    starts: bool,
+) -> Vec<Diagnostic> {
+    let mut found = unknown_vars(program, vars);
     for statement in &program.statements {
         if let Statement::Declaration { value: node, .. } | Statement::Expression(node) = statement {
             unknown_functions(source, node, false, &mut found);
         }
     }
-    for node in &pipeline.nodes {
-        for expression in lambdas(node) {
-            if let Err(error) = Lambda::compile(expression) {
-                let message = format!("the task cannot start: {}: {error}", node.name);
-                found.push(Diagnostic::new(message).located(source, node.at, node.at + node.spec.method.len()));
-            }
-        }
+    let refusals = if starts { pipeline.refusals(dbrps) } else { Vec::new() };
+    for (node, error) in refusals.into_iter().take(DIAGNOSTICS_MAX) {
+        let warning = Diagnostic::warning(format!("the task cannot start: {error}"));
+        found.push(warning.located(source, node.at, node.at + node.spec.method.len()));
     }
     found.truncate(DIAGNOSTICS_MAX);
     found
 }
 
-/// All lambdas of a node and its properties.
-fn lambdas(node: &PipelineNode) -> impl Iterator<Item = &proto::Expr> {
-    let settings = node.settings.iter().flat_map(|setting| &setting.arguments);
-    node.arguments.iter().chain(settings).filter_map(|argument| match argument {
-        ScriptValue::Lambda(expression) => Some(expression),
+/// Values for vars that the script does not have.
+fn unknown_vars(program: &Program, vars: &Vars) -> Vec<Diagnostic> {
+    let declared = |statement| match statement {
+        &Statement::Declaration { ref name, .. } | &Statement::TypedDeclaration { ref name, .. } => {
+            Some(name.name.as_str())
+        }
         _ => None,
-    })
+    };
+    let declared: Vec<&str> = program.statements.iter().filter_map(declared).collect();
+    let unknown = vars.keys().filter(|name| !declared.contains(&name.as_str())).take(DIAGNOSTICS_MAX);
+    let warning = |name: &String| {
+        let warning = Diagnostic::warning(format!("the script has no var {name:?}"));
+        match suggest(name, declared.iter().copied()) {
+            Some(meant) => warning.help(format!("did you mean {meant}?")),
+            None => warning,
+        }
+    };
+    unknown.map(warning).collect()
 }
 
 fn unknown_functions(source: &str, node: &Node, in_lambda: bool, found: &mut Vec<Diagnostic>) {
@@ -61,7 +78,7 @@ fn unknown_functions(source: &str, node: &Node, in_lambda: bool, found: &mut Vec
             each(arguments, in_lambda);
             if in_lambda && !functions::is_known(name) {
                 let message = format!("undefined function: {name:?}, every point will fail");
-                let mut warning = Diagnostic::new(message).located(source, node.at, node.at + name.len());
+                let mut warning = Diagnostic::warning(message).located(source, node.at, node.at + name.len());
                 warning.help = functions::meant(name).map(|meant| format!("did you mean {meant}?"));
                 found.push(warning);
             }

@@ -6,10 +6,10 @@ mod alert;
 mod nodes;
 mod start;
 
-use proto::plan::{Dbrp, EdgeType, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
+use proto::plan::{Dbrp, EdgeType, NodeKind, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
 
 use super::{
-    pipeline::{Pipeline, TaskType},
+    pipeline::{Pipeline, PipelineNode, TaskType},
     table::Edge,
 };
 use crate::alert::spec::HandlerSpec;
@@ -60,19 +60,11 @@ impl Pipeline {
     pub fn lower(&self, lowering: &Lowering<'_>) -> Result<(Plan, Vec<NodeHandlers>), LowerError> {
         let mut handlers = Vec::new();
         let mut nodes = Vec::with_capacity(self.nodes.len());
-        let mut topics = Vec::new();
         // What is wrong with a node says more than that another one does not run.
-        self.nodes.iter().try_for_each(|node| start::check(self, node, lowering))?;
+        self.nodes.iter().try_for_each(|node| start::check(self, node, lowering.dbrps))?;
         for node in &self.nodes {
-            let kind = match node.spec.method {
-                "alert" => {
-                    let (alert, own) = alert::lower(node, lowering)?;
-                    topics.extend(alert.anonymous_topic.iter().chain(&alert.topic).cloned());
-                    handlers.extend(own);
-                    proto::plan::NodeKind::Alert(Box::new(alert))
-                }
-                _ => nodes::lower(node, lowering)?,
-            };
+            let (kind, own) = lower(node, lowering)?;
+            handlers.extend(own);
             nodes.push(proto::plan::Node {
                 name: node.name.clone(),
                 parents: node.parents.clone(),
@@ -81,9 +73,46 @@ impl Pipeline {
                 kind,
             });
         }
-        let edge = if self.task_type == TaskType::Stream { EdgeType::Stream } else { EdgeType::Batch };
+        let topics: Vec<String> = nodes.iter().flat_map(|node| topics(&node.kind)).cloned().collect();
         let levels = if topics.is_empty() { Vec::new() } else { (lowering.levels)(&topics) };
+        let edge = if self.task_type == TaskType::Stream { EdgeType::Stream } else { EdgeType::Batch };
         let (task, dbrps) = (lowering.task.to_owned(), lowering.dbrps.to_vec());
         Ok((Plan { version: PLAN_VERSION, task, edge, dbrps, nodes, levels }, handlers))
     }
+
+    /// The nodes that a start would refuse whatever the configuration says, with the reason.
+    pub fn refusals(&self, dbrps: &[Dbrp]) -> Vec<(&PipelineNode, LowerError)> {
+        let server = ServerInfo::default();
+        let lowering = Lowering {
+            task: "",
+            dbrps,
+            server: &server,
+            endpoint: &|_| Some(Endpoint::default()),
+            levels: &|_| Vec::new(),
+        };
+        let refusal = |node| {
+            let checked = start::check(self, node, dbrps).and_then(|()| lower(node, &lowering).map(|_| ()));
+            checked.err().map(|error| (node, error))
+        };
+        self.nodes.iter().filter_map(refusal).collect()
+    }
+}
+
+fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(NodeKind, Option<NodeHandlers>), LowerError> {
+    match node.spec.method {
+        "alert" => {
+            let (alert, handlers) = alert::lower(node, lowering)?;
+            Ok((NodeKind::Alert(Box::new(alert)), handlers))
+        }
+        _ => Ok((nodes::lower(node, lowering)?, None)),
+    }
+}
+
+/// The topics that a node sends events to.
+fn topics(kind: &NodeKind) -> impl Iterator<Item = &String> {
+    let alert = match kind {
+        NodeKind::Alert(alert) => Some(alert),
+        _ => None,
+    };
+    alert.into_iter().flat_map(|alert| alert.anonymous_topic.iter().chain(&alert.topic))
 }

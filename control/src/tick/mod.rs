@@ -33,7 +33,7 @@ mod validate;
 mod value;
 pub mod vars;
 
-pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script};
+pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script, settle_script};
 pub use condition::condition;
 pub use lower::{Endpoint, LowerError, Lowering, NodeHandlers};
 pub use template::{Template, TemplateVar, compile_template};

@@ -127,6 +127,7 @@ impl Parser<'_> {
             words.join(",")
         );
         let mut diagnostic = Diagnostic::new(message).at(self.source, token.start, token.end.max(token.start + 1));
+        diagnostic.expected = expected.iter().map(|word| (*word).to_owned()).collect();
         diagnostic.help = self.hint().map(str::to_owned).or_else(|| self.still_open());
         diagnostic
     }

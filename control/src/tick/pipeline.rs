@@ -228,6 +228,15 @@ impl PipelineNode {
         }
     }
 
+    /// All lambdas of the node and its properties.
+    pub fn lambdas(&self) -> impl Iterator<Item = &proto::Expr> {
+        let settings = self.settings.iter().flat_map(|setting| &setting.arguments);
+        self.arguments.iter().chain(settings).filter_map(|argument| match argument {
+            ScriptValue::Lambda(lambda) => Some(lambda),
+            _ => None,
+        })
+    }
+
     /// All string arguments of the last setting.
     pub fn strings(&self, name: &str) -> Option<Vec<String>> {
         Some(strings(self.setting(name)?))

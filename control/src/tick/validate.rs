@@ -81,12 +81,9 @@ fn dimensions(arguments: &[ScriptValue]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every node of a finished script: places of nodes, and what is wrong with them.
-pub fn pipeline(pipeline: &Pipeline) -> Vec<(usize, String)> {
-    let wrong = |node: &PipelineNode| {
-        let message = check(node).err()?;
-        Some((node.at, format!("{}: {message}", node.name)))
-    };
+/// Every node of a finished script: those with something wrong, and what it is.
+pub fn pipeline(pipeline: &Pipeline) -> Vec<(&PipelineNode, String)> {
+    let wrong = |node| check(node).err().map(|message| (node, format!("{}: {message}", node.name)));
     pipeline.nodes.iter().filter_map(wrong).take(DIAGNOSTICS_MAX).collect()
 }
 

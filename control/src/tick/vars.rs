@@ -85,7 +85,7 @@ impl Var {
             }
             VarValue::Lambda(x) => {
                 let node = parse_lambda(x).map_err(|error| error.message)?;
-                ScriptValue::Lambda(super::interpret::lone_lambda(x, &node, &[])?)
+                ScriptValue::Lambda(super::interpret::supplied_lambda(x, &node)?)
             }
             VarValue::List(items) => ScriptValue::List(items.iter().map(Var::to_value).collect::<Result<_, _>>()?),
             VarValue::Star => ScriptValue::Star,

@@ -69,19 +69,31 @@ impl Interpreter<'_> {
                 return Err(self.located(&link.right, message));
             };
             value = match self.link(index, link) {
-                // The node stands whatever its property is: what follows can be looked at all the same.
+                // What follows can be looked at all the same.
                 Err(error)
                     if link.operator == ChainOp::Property
                         && matches!(link.right.kind, NodeKind::Call { .. })
                         && self.found.len() + 1 < DIAGNOSTICS_MAX =>
                 {
                     self.found.push(error);
-                    ScriptValue::Node(index)
+                    self.meant(index, link)
                 }
                 linked => linked?,
             };
         }
         Ok(value)
+    }
+
+    /// Behind a property that failed: the node that the same name makes behind `|`, if it is no property at all; else the
+    /// node itself, which stands whatever its property is.
+    fn meant(&mut self, index: usize, link: &Link) -> ScriptValue {
+        let known = match &link.right.kind {
+            NodeKind::Call { name, .. } => self.pipeline.nodes[index].spec.property(name).is_some(),
+            _ => true,
+        };
+        let chained = Link { operator: ChainOp::Chaining, ..link.clone() };
+        let meant = if known { None } else { self.link(index, &chained).ok() };
+        meant.unwrap_or(ScriptValue::Node(index))
     }
 
     fn link(&mut self, index: usize, link: &Link) -> Result<ScriptValue, Diagnostic> {

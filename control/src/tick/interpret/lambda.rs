@@ -12,6 +12,23 @@ use crate::tick::{
 /// Most nodes of one expression, with the lambdas that it uses.
 const EXPR_NODES_MAX: usize = 10_000;
 
+/// Stands in front of the name of a call that stands for a name without a value: a list, or a name in a lambda that was
+/// supplied for a var. No script can write such a call. Only a start refuses it (reference: tickscript §4).
+const UNRESOLVED: char = '?';
+
+/// A name in an expression that has no value there.
+pub(in crate::tick) fn unresolved(expression: &Expr) -> Option<String> {
+    let mut found = None;
+    expression.walk(&mut |node| {
+        if let Expr::Call(name, _) = node
+            && let Some(name) = name.strip_prefix(UNRESOLVED)
+        {
+            found.get_or_insert_with(|| name.to_owned());
+        }
+    });
+    found
+}
+
 impl Interpreter<'_> {
     /// The expression of a lambda's body.
     pub(super) fn lambda(&self, body: &Node) -> Result<Expr, Diagnostic> {
@@ -64,8 +81,13 @@ impl Interpreter<'_> {
 
     fn expression(&self, node: &Node) -> Result<Expr, Diagnostic> {
         Ok(match &node.kind {
+            NodeKind::Identifier(name) if self.supplied && !self.scope.contains_key(name) => {
+                Expr::Call(format!("{UNRESOLVED}{name}"), Vec::new())
+            }
             NodeKind::Identifier(name) => match self.lookup(name, node.at)? {
                 ScriptValue::Lambda(inner) => Expr::Lambda(Box::new(inner)),
+                ScriptValue::List(_) => Expr::Call(format!("{UNRESOLVED}{name}"), Vec::new()),
+                ScriptValue::Star => Expr::Call("*".to_owned(), Vec::new()),
                 value => match value.constant() {
                     Some(constant) => Expr::Literal(constant),
                     None => {

@@ -2,15 +2,20 @@
 //!
 //! reference: nodes-alert-join-io §1.1, §6.2, §7, §8; batch-and-replay §1.
 
-use super::{LowerError, Lowering};
+use dataplane::expr::Lambda;
+use proto::plan::Dbrp;
+
+use super::LowerError;
 use crate::tick::{
+    interpret::unresolved,
     pipeline::{Pipeline, PipelineNode},
     table::Edge,
     value::ScriptValue,
 };
 
-pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(), LowerError> {
+pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, dbrps: &[Dbrp]) -> Result<(), LowerError> {
     edges(pipeline, node)?;
+    node.lambdas().try_for_each(|lambda| expression(node, lambda))?;
     match node.spec.method {
         "join" => match node.string("fill") {
             None | Some("null" | "none") => Ok(()),
@@ -23,7 +28,7 @@ pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, lowering: &Lowerin
         "kapacitorLoopback" => {
             let into = |property| node.string(property).unwrap_or_default();
             let (db, rp) = (into("database"), into("retentionPolicy"));
-            match lowering.dbrps.iter().any(|dbrp| dbrp.db == db && dbrp.rp == rp) {
+            match dbrps.iter().any(|dbrp| dbrp.db == db && dbrp.rp == rp) {
                 true => Err(LowerError(format!("loop detected on dbrp: {db}.{rp}"))),
                 false => Ok(()),
             }
@@ -32,6 +37,14 @@ pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, lowering: &Lowerin
         "queryFlux" => schedule(node),
         _ => Ok(()),
     }
+}
+
+/// Operators on constants, and names that nothing stands for.
+fn expression(node: &PipelineNode, lambda: &proto::Expr) -> Result<(), LowerError> {
+    if let Some(name) = unresolved(lambda) {
+        return Err(LowerError(format!("{}: {name} has no value in a lambda", node.name)));
+    }
+    Lambda::compile(lambda).map(|_| ()).map_err(|error| LowerError(format!("{}: {error}", node.name)))
 }
 
 /// Parents of one kind, and of the kind that a UDF wants.

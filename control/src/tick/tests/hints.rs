@@ -1,7 +1,7 @@
 //! What the findings say and propose.
 
 use super::check;
-use crate::tick::{compile_template, udf::Udfs};
+use crate::tick::{Options, compile, compile_template, udf::Udfs};
 
 /// Message and help of the first finding.
 fn first(script: &str) -> (String, String) {
@@ -83,6 +83,43 @@ fn what_is_accepted_and_hardly_meant_is_a_warning() {
     assert!(found[0].message.contains("line 1 char 28"), "{}", found[0].message);
     assert_eq!(warnings("stream|from()|where(lambda: 1 > TRUE)").len(), 1);
     assert!(warnings("stream|from()|where(lambda: \"v\" > 1)").is_empty());
+}
+
+#[test]
+fn a_start_that_will_fail_is_a_warning() {
+    let found = check("stream|from()|window()|count('v')").unwrap().warnings;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.contains("line 1 char 15: the task cannot start: window node must have"), "{found:?}");
+    // Without values for its vars nothing can be said of a template's start.
+    let template = compile_template("var p duration\nstream|from()|window().period(p)|count('v')", &Udfs::Any).unwrap();
+    assert!(template.compiled.warnings.is_empty());
+}
+
+#[test]
+fn values_for_vars_that_do_not_exist_are_warned_of() {
+    let vars = serde_json::from_str(r#"{"treshold":{"type":"int","value":1}}"#).unwrap();
+    let script = "var threshold = 5\nstream|from().where(lambda: \"v\" > threshold)";
+    let found = compile(script, Options { vars: &vars }).unwrap().warnings;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].help.as_deref(), Some("did you mean threshold?"));
+}
+
+#[test]
+fn scripts_that_write_a_point_for_everything_are_told_of_every_place() {
+    let error = check("stream\n  .from().measurement('m')\n  .groupBy('a')\n  .window()\n  .log()").unwrap_err();
+    let places = error.diagnostics.iter().filter_map(|found| found.position).map(|at| at.line);
+    assert_eq!(places.collect::<Vec<_>>(), [2, 4, 5]);
+    assert!(error.diagnostics.iter().all(|found| found.message.contains("Use '|' operator instead")));
+}
+
+#[test]
+fn findings_are_told_to_programs_with_place_and_expectation() {
+    let error = check("stream|from()\n  |where(lambda: \"a\" > )").unwrap_err();
+    let found = serde_json::to_value(&error.diagnostics[0]).unwrap();
+    assert_eq!(found["severity"], "error");
+    assert_eq!(found["position"], serde_json::json!({ "line": 2, "char": 24 }));
+    assert_eq!(found["span"], serde_json::json!({ "start": 37, "end": 38 }));
+    assert!(found["expected"].as_array().unwrap().contains(&"number".into()), "{found}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::tick::{
     ast::{Node, NodeKind, Program, Statement},
     format::format,
     parser::parse,
+    settle_script,
 };
 
 /// The tree without places, line breaks and comments.
@@ -153,7 +154,7 @@ fn script() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn formatting_keeps_the_tree(script in script()) {
@@ -166,5 +167,16 @@ proptest! {
         let twice = format(&again.program);
         prop_assert_eq!(formatted.matches("//").count(), twice.matches("//").count());
         prop_assert_eq!(bare(again.program), bare(parsed.program), "{}", formatted);
+        // Where a break moves an operator to another line a second run breaks there, too, and that is all.
+        let settled = settle_script(&script).unwrap();
+        prop_assert_eq!(settle_script(&settled).unwrap(), settled);
     }
+}
+
+#[test]
+fn a_break_spreads_over_a_long_condition_until_it_is_settled() {
+    let script = format!("stream|from().where(lambda: \"a\" AND\n\"b\"{})", " AND \"c\"".repeat(50));
+    let settled = settle_script(&script).unwrap();
+    assert_eq!(settled.matches("AND\n").count(), 51);
+    assert_eq!(settle_script(&settled).unwrap(), settled);
 }
