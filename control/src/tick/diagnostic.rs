@@ -32,11 +32,11 @@ pub enum Severity {
     Warning,
 }
 
-/// Bytes of the script.
+/// Bytes of the script, which are far fewer than four billion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
-    pub start: usize,
-    pub end: usize,
+    pub start: u32,
+    pub end: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,7 +62,7 @@ impl Diagnostic {
 
     /// Marks a place of `source`.
     pub fn at(mut self, source: &str, start: usize, end: usize) -> Self {
-        self.span = Some(Span { start, end });
+        self.span = Some(Span { start: start as u32, end: end as u32 });
         self.position = Some(position(source, start));
         self
     }
@@ -81,7 +81,8 @@ impl Diagnostic {
             Severity::Warning => "warning",
         };
         let mut text = format!("{word}: {}\n", self.message);
-        if let (Some(Span { start, end }), Some(Position { line, char })) = (self.span, self.position) {
+        if let (Some(span), Some(Position { line, char })) = (self.span, self.position) {
+            let (start, end) = (span.start as usize, span.end as usize);
             let shown = source.lines().nth(line - 1).unwrap_or_default().replace('\t', " ");
             let before = source.get(start - (char - 1)..start).map_or(char - 1, |text| text.chars().count());
             let width =
