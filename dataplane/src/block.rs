@@ -157,10 +157,10 @@ impl Block {
     }
 
     /// Calls `visit` with each row of `range`, its columns and its cells, in order; stops at the first error.
-    pub fn visit<E>(
-        &self,
+    pub fn visit<'a, E>(
+        &'a self,
         range: Range<usize>,
-        mut visit: impl FnMut(&RowHead, &[Name], Cells<'_>) -> Result<(), E>,
+        mut visit: impl FnMut(&'a RowHead, &'a [Name], Cells<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
         let first = self.runs.partition_point(|run| run.rows.end as usize <= range.start);
         for run in self.runs.get(first..).unwrap_or_default() {

@@ -82,10 +82,10 @@ impl<'a> Unread<'a> {
 }
 
 impl Drop for Unread<'_> {
-    /// What was read into is used again for the next line.
+    /// What was read into is used again for another line.
     fn drop(&mut self) {
         if let Some(fields) = self.fields.take() {
-            self.reader.borrow_mut().spare = fields;
+            self.reader.borrow_mut().spare.push(fields);
         }
     }
 }
@@ -100,7 +100,7 @@ impl fmt::Debug for Unread<'_> {
 /// it stood last before it is looked up.
 #[derive(Debug, Default)]
 pub struct Reader {
-    spare: Vec<Field>,
+    spare: Vec<Vec<Field>>,
     names: Vec<Name>,
     text: String,
 }
@@ -108,7 +108,7 @@ pub struct Reader {
 impl Reader {
     fn read(&mut self, line: &[u8]) -> Vec<Field> {
         let Reader { spare, names, text } = self;
-        let mut fields = std::mem::take(spare);
+        let mut fields = spare.pop().unwrap_or_default();
         fields.clear();
         let mut unread = line::Fields::new(line, 0);
         let mut place = 0;

@@ -122,6 +122,21 @@ impl Row {
         Row { time, tags, fields: fields.into() }
     }
 
+    /// Puts a new row in the place of `row`, whose memory is used again where nobody else holds it.
+    pub fn replace(row: &mut Option<Row>, time: i64, tags: &Rc<TagSet>, fields: &[Field]) {
+        if let Some(row) = row
+            && let Some(room) = Rc::get_mut(&mut row.fields).filter(|room| room.len() == fields.len())
+        {
+            room.clone_from_slice(fields);
+            row.time = time;
+            if !Rc::ptr_eq(&row.tags, tags) {
+                row.tags = tags.clone();
+            }
+            return;
+        }
+        *row = Some(Row::new(time, tags.clone(), fields));
+    }
+
     pub fn as_ref(&self) -> RowRef<'_> {
         RowRef(self)
     }

@@ -6,16 +6,20 @@
 
 use std::rc::Rc;
 
-use super::task::Task;
+use super::task::{Task, named};
 use crate::{
     group::Group,
     node::{BySeries, Fault, run_slot},
     point::Point,
 };
 
+/// Number of a route in its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteNumber(u32);
+
 /// What the points of one series meet in one task.
 #[derive(Debug)]
-pub struct Route {
+pub(super) struct Route {
     shape: usize,
     groups: Stops,
 }
@@ -46,7 +50,7 @@ struct Edge {
 impl Task {
     /// The route of the series that `point` is of; only the name and tags of the point count. `None` if there is none,
     /// and each point has to be asked about.
-    pub fn route(&mut self, point: &Point<'_>) -> Option<Route> {
+    pub fn route(&mut self, point: &Point<'_>) -> Option<RouteNumber> {
         let mut shape = Shape::default();
         let mut groups = Vec::new();
         self.explore(0, point, &mut shape, &mut groups)?;
@@ -60,7 +64,13 @@ impl Task {
             Ok([group]) => Stops::One(group),
             Err(groups) => Stops::Many(groups.into()),
         };
-        Some(Route { shape, groups })
+        self.routes.push(Route { shape, groups });
+        Some(RouteNumber(u32::try_from(self.routes.len() - 1).ok()?))
+    }
+
+    /// All numbers of routes are void.
+    pub fn forget_routes(&mut self) {
+        self.routes.clear();
     }
 
     /// Adds what lies behind a node that does the same to all points of the series; `None` if the node does not.
@@ -91,9 +101,10 @@ impl Task {
 
     /// Runs a point of the series that the route is of. `order` is its place in the order of arrival over all shards.
     #[inline]
-    pub fn follow(&mut self, route: &Route, point: &Point<'_>, order: u64, now: i64) -> Result<(), Fault> {
+    pub fn follow(&mut self, route: RouteNumber, point: &Point<'_>, order: u64, now: i64) -> Result<(), Fault> {
         self.context.order = order;
         self.context.now = now;
+        let Some(route) = self.routes.get(route.0 as usize) else { return Ok(()) };
         let Some(shape) = self.shapes.get_mut(route.shape) else { return Ok(()) };
         shape.points += 1;
         let groups = match &route.groups {
@@ -109,7 +120,7 @@ impl Task {
                 operator.point(child.port, &point, out)
             });
             if let Some(Err(fault)) = done {
-                return Err(self.named(fault, child.slot));
+                return Err(named(&self.slots, fault, child.slot));
             }
         }
         Ok(())
@@ -209,7 +220,7 @@ mod tests {
             };
             if routed {
                 let route = task.route(&point).unwrap();
-                task.follow(&route, &point, order as u64, 0).unwrap();
+                task.follow(route, &point, order as u64, 0).unwrap();
             } else {
                 task.point(&point, order as u64, 0).unwrap();
             }

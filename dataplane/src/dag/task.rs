@@ -5,7 +5,7 @@ use std::rc::Rc;
 use proto::message::NodeStatistics;
 use serde::{Deserialize, Serialize};
 
-use super::route::Shape;
+use super::route::{Route, Shape};
 use crate::{
     group::{Group, Groups, GroupsSnapshot},
     node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot},
@@ -16,7 +16,8 @@ use crate::{
 pub struct Task {
     pub(super) slots: Vec<Slot>,
     pub(super) context: Context,
-    /// Ways that series take.
+    /// Ways that series take, and what they have in common.
+    pub(super) routes: Vec<Route>,
     pub(super) shapes: Vec<Shape>,
     /// The group of points as they arrive, before any `from`.
     nil: Rc<Group>,
@@ -33,7 +34,7 @@ impl Task {
     /// `slots` as [`super::build::build`] makes them: slot 0 is the source.
     pub fn new(slots: Vec<Slot>, mut context: Context) -> Option<Task> {
         let nil = context.groups.intern(None, crate::tags::TagSet::empty())?;
-        Some(Task { slots, context, shapes: Vec::new(), nil })
+        Some(Task { slots, context, routes: Vec::new(), shapes: Vec::new(), nil })
     }
 
     /// The nil group, that of points as they arrive.
@@ -109,15 +110,7 @@ impl Task {
         act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let done = run_slot(&mut self.slots, 0, index, &mut self.context, act).unwrap_or(Ok(()));
-        done.map_err(|fault| self.named(fault, index))
-    }
-
-    /// Says which node failed, unless a child of it did.
-    pub(super) fn named(&self, fault: Fault, index: usize) -> Fault {
-        match self.slots.get(index) {
-            Some(slot) if fault.node.is_empty() => Fault { node: slot.name.to_string(), ..fault },
-            _ => fault,
-        }
+        done.map_err(|fault| named(&self.slots, fault, index))
     }
 
     /// Counters of every node, in the order of the plan.
@@ -158,5 +151,13 @@ impl Task {
             slot.operator.restore(state, &self.context.groups)?;
         }
         Ok(())
+    }
+}
+
+/// Says which node failed, unless a child of it did.
+pub(super) fn named(slots: &[Slot], fault: Fault, index: usize) -> Fault {
+    match slots.get(index) {
+        Some(slot) if fault.node.is_empty() => Fault { node: slot.name.to_string(), ..fault },
+        _ => fault,
     }
 }

@@ -4,7 +4,7 @@
 //! every, and no first window that is longer. Then each point belongs to exactly one emission, in order of arrival, and an
 //! accumulator a child says the same as the rows would. The statistics of the children stay theirs.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use proto::plan::{InfluxQl, InfluxQlFunction, Window};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ struct Fused {
     aggregates: Vec<Aggregate>,
     empty: Name,
     windows: GroupStates<State>,
+    /// By group, then in the order of the aggregates.
+    accumulators: Vec<Accumulated>,
 }
 
 /// One child of the window.
@@ -45,13 +47,18 @@ struct State {
     /// Of the group's first point, for ever.
     name: Name,
     next_emit: i64,
-    /// In the order of the aggregates.
-    accumulators: Vec<Accumulated>,
 }
 
+/// 48 bytes: there may be millions.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Accumulated {
     accumulator: Accumulator,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most windows need not remember.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Rest {
     /// The chosen point, of functions that choose one.
     row: Option<Row>,
     /// Points before the first usable one that lacked the field.
@@ -80,22 +87,34 @@ pub fn fuse(window: &Window, children: &[&InfluxQl]) -> Option<Box<dyn Operator>
     };
     let aggregates = children.iter().map(aggregate).collect::<Option<Vec<_>>>()?;
     let clock = Clock { period, every, align, fill_period };
-    Some(Box::new(Fused { clock, aggregates, empty: Name::new("").ok()?, windows: GroupStates::default() }))
+    Some(Box::new(Fused {
+        clock,
+        aggregates,
+        empty: Name::new("").ok()?,
+        windows: GroupStates::default(),
+        accumulators: Vec::new(),
+    }))
 }
 
 impl Aggregate {
     fn push(&self, state: &mut Accumulated, point: &Point<'_>) {
         let Some(value) = point.field(self.field) else {
-            state.missing += u64::from(state.accumulator.kind.is_none());
+            if state.accumulator.kind.is_none() {
+                state.rest().missing += 1;
+            }
             return;
         };
         match state.accumulator.push(&self.function, point.time, value) {
-            Taken::Chosen => state.row = Some(Row::new(point.time, point.tags.clone(), point.fields.all())),
-            Taken::Unsupported if state.unsupported.len() < ERRORS_MAX => {
-                state.unsupported.push(unsupported(&self.function, self.field, value));
-            }
-            Taken::Unsupported => state.missing += 1,
             Taken::Yes | Taken::Skipped => {}
+            Taken::Chosen => Row::replace(&mut state.rest().row, point.time, point.tags, point.fields.all()),
+            Taken::Unsupported => {
+                let rest = state.rest();
+                if rest.unsupported.len() < ERRORS_MAX {
+                    rest.unsupported.push(unsupported(&self.function, self.field, value));
+                } else {
+                    rest.missing += 1;
+                }
+            }
         }
     }
 
@@ -106,17 +125,19 @@ impl Aggregate {
         empty: Name,
         out: &mut Outlet<'_>,
     ) -> Result<(), Fault> {
-        for _ in 0..state.missing {
-            let error = format_args!("field {:?} missing from point", self.field);
-            out.error("failed to realize reduce context from fields", &error);
-        }
-        for error in &state.unsupported {
-            out.error("failed to create reduce context", error);
+        if let Some(rest) = &state.rest {
+            for _ in 0..rest.missing {
+                let error = format_args!("field {:?} missing from point", self.field);
+                out.error("failed to realize reduce context from fields", &error);
+            }
+            for error in &rest.unsupported {
+                out.error("failed to create reduce context", error);
+            }
         }
         let accumulator = &state.accumulator;
         let Some(value) = accumulator.result(&self.function) else { return Ok(()) };
         let at = |point: Option<i64>| if self.use_point_times { point.unwrap_or(time) } else { time };
-        match &state.row {
+        match state.rest.as_ref().and_then(|rest| rest.row.as_ref()) {
             Some(row) if is_choice(&self.function) => {
                 let names = (self.field, self.result, empty);
                 emit_choice(names, (name, group), row.as_ref(), at(accumulator.chosen_time()), value, out)
@@ -130,48 +151,60 @@ impl Aggregate {
 }
 
 impl Fused {
-    fn advance(
-        clock: Clock,
-        aggregates: &[Aggregate],
-        empty: Name,
-        state: &mut State,
-        (group, now): (&Rc<Group>, i64),
-        out: &mut Outlet<'_>,
-    ) -> Result<(), Fault> {
-        if now < state.next_emit {
-            return Ok(());
-        }
-        let time = std::mem::replace(&mut state.next_emit, clock.next(now));
-        for (nth, aggregate) in aggregates.iter().enumerate() {
-            let Some(accumulated) = state.accumulators.get_mut(nth) else { continue };
+    fn places(&self, group: &Group) -> Range<usize> {
+        let start = group.index as usize * self.aggregates.len();
+        start..start + self.aggregates.len()
+    }
+
+    /// Time has reached `now`, behind the end of the group's window.
+    fn emit(&mut self, group: &Rc<Group>, now: i64, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let places = self.places(group);
+        let Some(state) = self.windows.get_mut(group) else { return Ok(()) };
+        let time = std::mem::replace(&mut state.next_emit, self.clock.next(now));
+        let ended = self.accumulators.get_mut(places).unwrap_or_default();
+        for (nth, (aggregate, accumulated)) in self.aggregates.iter().zip(ended).enumerate() {
+            let empty = self.empty;
             let done = out.as_child(nth, |out| aggregate.emit(accumulated, (state.name, group, time), empty, out));
             done.unwrap_or(Ok(()))?;
             accumulated.clear();
         }
         Ok(())
     }
+
+    fn forget(&mut self, group: &Group) {
+        let places = self.places(group);
+        self.accumulators.get_mut(places).unwrap_or_default().fill(Accumulated::default());
+    }
 }
 
 impl Accumulated {
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// A row is left where it is, so that the next one chosen can take its place.
     fn clear(&mut self) {
         self.accumulator = Accumulator::default();
-        self.row = None;
-        self.missing = 0;
-        self.unsupported.clear();
+        if let Some(rest) = &mut self.rest {
+            rest.missing = 0;
+            rest.unsupported.clear();
+        }
     }
 }
 
 impl Operator for Fused {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let (clock, empty, count) = (self.clock, self.empty, self.aggregates.len());
-        let new = || State {
-            name: point.name,
-            next_emit: clock.first(point.time),
-            accumulators: vec![Accumulated::default(); count],
-        };
-        let state = self.windows.get_or_insert_with(point.group, new);
-        Self::advance(clock, &self.aggregates, empty, state, (point.group, point.time), out)?;
-        for (aggregate, accumulated) in self.aggregates.iter().zip(&mut state.accumulators) {
+        let clock = self.clock;
+        let new = || State { name: point.name, next_emit: clock.first(point.time) };
+        if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
+            self.emit(point.group, point.time, out)?;
+        }
+        let places = self.places(point.group);
+        if places.end > self.accumulators.len() {
+            self.accumulators.resize(places.end, Accumulated::default());
+        }
+        let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
+        for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
             aggregate.push(accumulated, point);
         }
         Ok(())
@@ -183,13 +216,15 @@ impl Operator for Fused {
 
     /// Plans whose windows a barrier can reach are not fused; one that comes all the same moves the clock and ends here.
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let Some(state) = self.windows.get_mut(barrier.group) else { return Ok(()) };
-        let now = (barrier.group, barrier.time);
-        Self::advance(self.clock, &self.aggregates, self.empty, state, now, out)
+        match self.windows.get_mut(barrier.group) {
+            Some(state) if barrier.time >= state.next_emit => self.emit(barrier.group, barrier.time, out),
+            _ => Ok(()),
+        }
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.windows.remove(group);
+        self.forget(group);
         out.delete_group(group)
     }
 
@@ -198,11 +233,11 @@ impl Operator for Fused {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.windows)
+        to_state(&(&self.windows, &self.accumulators))
     }
 
     fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.windows = from_state(state)?;
+        (self.windows, self.accumulators) = from_state(state)?;
         Ok(())
     }
 }

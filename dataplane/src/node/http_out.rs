@@ -100,8 +100,17 @@ impl HttpOut {
 
 impl Operator for HttpOut {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let row = Row::new(point.time, point.tags.clone(), point.fields.all());
-        self.set(point.group, out.context.order, Content::Point { name: point.name, row });
+        let order = out.context.order;
+        let last = self.last.get_or_insert_with(point.group, || Last { order, content: Content::Nothing });
+        let mut row = match std::mem::replace(&mut last.content, Content::Nothing) {
+            Content::Point { row, .. } => Some(row),
+            _ => None,
+        };
+        Row::replace(&mut row, point.time, point.tags, point.fields.all());
+        if let Some(row) = row {
+            last.content = Content::Point { name: point.name, row };
+        }
+        self.know(point.group);
         out.point(point)
     }
 

@@ -1,6 +1,6 @@
 //! A shard as owner: the tasks that it runs and the series that receivers told it of.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, convert::Infallible, ops::Range, rc::Rc, sync::Arc};
 
 use proto::{Plan, message::NodeStatistics};
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     block::{Block, Cell, Cells, Definition, RowHead},
-    dag::{build::build, route::Route, task::Task},
+    dag::{build::build, route::RouteNumber, task::Task},
     fields::{Fields, Reader, Unread},
     group::Group,
     name::Name,
@@ -41,22 +41,23 @@ struct Running {
 /// Messages a second, by whole seconds of the clock.
 #[derive(Default)]
 struct Rate {
-    /// Messages that are not counted yet.
-    pending: u64,
     second: i64,
     current: u64,
     last: u64,
 }
 
 impl Rate {
-    /// Counts what came until `now`.
+    fn add(&mut self, messages: u64, now: i64) {
+        self.turn(now);
+        self.current += messages;
+    }
+
     fn turn(&mut self, now: i64) {
         let second = now.div_euclid(1_000_000_000);
         if second != self.second {
             self.last = if second == self.second + 1 { self.current } else { 0 };
             (self.second, self.current) = (second, 0);
         }
-        self.current += std::mem::take(&mut self.pending);
     }
 }
 
@@ -78,10 +79,11 @@ enum Takers {
     Many(Box<[Taker]>),
 }
 
+#[derive(Clone, Copy)]
 struct Taker {
     /// Index into [`Owner::tasks`].
-    task: usize,
-    route: Option<Route>,
+    task: u32,
+    route: Option<RouteNumber>,
 }
 
 impl Takers {
@@ -96,13 +98,30 @@ impl Takers {
 
 impl From<Vec<Taker>> for Takers {
     fn from(takers: Vec<Taker>) -> Self {
-        match <[Taker; 1]>::try_from(takers) {
-            Ok([taker]) => Takers::One(taker),
-            Err(takers) if takers.is_empty() => Takers::None,
-            Err(takers) => Takers::Many(takers.into()),
+        match takers.as_slice() {
+            [] => Takers::None,
+            [taker] => Takers::One(*taker),
+            _ => Takers::Many(takers.into()),
         }
     }
 }
+
+/// Rows that wait for their turn with a task: place among the rows at hand, and the way of their series.
+type Queue = Vec<(u32, Option<RouteNumber>)>;
+
+/// A row at hand.
+struct Arrived<'a> {
+    head: &'a RowHead,
+    /// Number of the series on this shard.
+    series: u32,
+    /// In [`Owner::fields`].
+    fields: Range<usize>,
+    unread: Option<Unread<'a>>,
+}
+
+/// Rows that go through one task before the next one has its turn: enough to have a task's code and state at hand, few
+/// enough to stay in the cache with their fields.
+const ROWS_AT_HAND: usize = 256;
 
 pub struct Owner {
     shard: usize,
@@ -117,8 +136,10 @@ pub struct Owner {
     free_numbers: Vec<u32>,
     /// The group of points as they arrive.
     nil: Rc<Group>,
-    /// Scratch of the row that is being run.
+    /// Scratch: fields of the rows at hand, rows by task, and the tasks that have any.
     fields: Vec<Field>,
+    queues: Vec<Queue>,
+    busy: Vec<u32>,
     reader: RefCell<Reader>,
     /// Rows that arrived for a task that had failed.
     pub rows_discarded: u64,
@@ -139,6 +160,8 @@ impl Owner {
             free_numbers: Vec::new(),
             nil: Rc::new(Group::nil()),
             fields: Vec::new(),
+            queues: Vec::new(),
+            busy: Vec::new(),
             reader: RefCell::default(),
             rows_discarded: 0,
         }
@@ -161,7 +184,7 @@ impl Owner {
         }
         let rate = Rate::default();
         self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
-        self.version += 1;
+        self.change();
         Ok(())
     }
 
@@ -190,10 +213,9 @@ impl Owner {
     }
 
     fn end_stopped(&mut self, now: i64) {
-        let shards = self.shards;
+        let (shards, before) = (self.shards, self.tasks.len());
         let ended = |running: &mut Running| running.ended.is_some() && running.stopped >= shards;
         for mut running in self.tasks.extract_if(.., ended) {
-            self.version += 1;
             if !running.failed
                 && let Err(fault) = running.task.finish(now)
             {
@@ -203,6 +225,15 @@ impl Owner {
                 let _ = reply.send(running.task.statistics());
             }
         }
+        if self.tasks.len() != before {
+            self.change();
+        }
+    }
+
+    /// What series remember of the tasks is void.
+    fn change(&mut self) {
+        self.version += 1;
+        self.tasks.iter_mut().for_each(|running| running.task.forget_routes());
     }
 
     /// Takes the definitions of a block that comes from `receiver`.
@@ -247,6 +278,7 @@ impl Owner {
         }
         // What operators remember by number must not meet the series that gets the number next.
         self.tasks.iter_mut().for_each(|running| running.task.forget_series());
+        self.change();
     }
 
     /// Runs rows of a block that comes from `receiver`. Tasks that fail are reported by `failed`.
@@ -254,14 +286,35 @@ impl Owner {
         &mut self,
         receiver: usize,
         block: &Block,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         now: i64,
         mut failed: impl FnMut(Failure),
     ) {
-        let Owner { shard, shards, tasks, version, known, series, nil, fields, reader, rows_discarded, .. } = self;
-        let Some(known) = known.get(receiver) else { return };
-        let run_row = |row: &RowHead, columns: &[Name], cells: Cells<'_>| -> Result<(), std::convert::Infallible> {
-            let number = known.get(row.series as usize).copied().unwrap_or(UNKNOWN);
+        let reader = std::mem::take(&mut self.reader);
+        for start in range.clone().step_by(ROWS_AT_HAND) {
+            let rows = start..range.end.min(start + ROWS_AT_HAND);
+            let arrived = self.arrive(receiver, block, rows, &reader);
+            self.run_tasks(block, &arrived, now, &mut failed);
+        }
+        self.reader = reader;
+    }
+
+    /// Makes points of rows and queues them for the tasks that take their series.
+    fn arrive<'a>(
+        &mut self,
+        receiver: usize,
+        block: &'a Block,
+        range: Range<usize>,
+        reader: &'a RefCell<Reader>,
+    ) -> Vec<Arrived<'a>> {
+        let mut arrived = Vec::with_capacity(range.len());
+        let Owner { shard, shards, tasks, version, known, series, nil, fields, queues, busy, rows_discarded, .. } =
+            self;
+        let Some(known) = known.get(receiver) else { return arrived };
+        fields.clear();
+        queues.resize_with(tasks.len(), Vec::new);
+        let arrive = |head: &'a RowHead, columns: &'a [Name], cells: Cells<'a>| -> Result<(), Infallible> {
+            let number = known.get(head.series as usize).copied().unwrap_or(UNKNOWN);
             let Some(Some(series)) = series.get_mut(number as usize) else {
                 *rows_discarded += 1;
                 return Ok(());
@@ -274,48 +327,68 @@ impl Owner {
             if takers.is_empty() {
                 return Ok(());
             }
-            fields.clear();
-            fields.extend(columns.iter().zip(cells.iter()).filter_map(|(name, cell)| {
+            for taker in takers {
+                let Some(queue) = queues.get_mut(taker.task as usize) else { continue };
+                if queue.is_empty() {
+                    busy.push(taker.task);
+                }
+                queue.push((arrived.len() as u32, taker.route));
+            }
+            let first = fields.len();
+            for (name, cell) in columns.iter().zip(cells.iter()) {
                 let value = match cell {
-                    Cell::Missing => return None,
+                    Cell::Missing => continue,
                     Cell::Float(x) => Value::Float(x),
                     Cell::Int(x) => Value::Int(x),
                     Cell::Bool(x) => Value::Bool(x),
                     Cell::String(text) => Value::String(text.into()),
                 };
-                Some(Field { name: *name, value })
-            }));
-            let unread = cells.line().map(|line| Unread::new(columns, line, reader));
-            let fields = match &unread {
-                Some(unread) => Fields::partly(fields, unread),
-                None => (&*fields).into(),
-            };
-            let order = (block.order << 24) | u64::from(row.line).min((1 << 24) - 1);
-            let point = series.point(nil, fields, row.time, SeriesNumber(number));
-            for taker in takers {
-                let Some(running) = tasks.get_mut(taker.task) else { continue };
-                if running.epoch > block.epoch {
-                    continue;
-                }
-                if running.failed {
-                    *rows_discarded += 1;
-                    continue;
-                }
-                running.rate.pending += 1;
-                let done = match &taker.route {
-                    Some(route) => running.task.follow(route, &point, order, now),
-                    None => running.task.point(&point, order, now),
-                };
-                if let Err(fault) = done {
-                    running.failed = true;
-                    failed(Failure { instance: running.instance, error: fault.to_string() });
-                }
+                fields.push(Field { name: *name, value });
             }
+            let unread = cells.line().map(|line| Unread::new(columns, line, reader));
+            arrived.push(Arrived { head, series: number, fields: first..fields.len(), unread });
             Ok(())
         };
-        let Ok(()) = block.visit(range, run_row);
-        for running in tasks.iter_mut().filter(|running| running.rate.pending > 0) {
-            running.rate.turn(now);
+        let Ok(()) = block.visit(range, arrive);
+        arrived
+    }
+
+    /// Runs the queued rows, one task after the other.
+    fn run_tasks(&mut self, block: &Block, arrived: &[Arrived<'_>], now: i64, failed: &mut impl FnMut(Failure)) {
+        let Owner { tasks, series, nil, fields, queues, busy, rows_discarded, .. } = self;
+        for task in busy.drain(..) {
+            let (Some(running), Some(queue)) = (tasks.get_mut(task as usize), queues.get_mut(task as usize)) else {
+                continue;
+            };
+            if running.epoch <= block.epoch {
+                running.rate.add(queue.len() as u64, now);
+                let mut left = queue.len();
+                for (place, route) in queue.iter() {
+                    if running.failed {
+                        break;
+                    }
+                    left -= 1;
+                    let Some(row) = arrived.get(*place as usize) else { continue };
+                    let Some(Some(series)) = series.get(row.series as usize) else { continue };
+                    let at_hand = fields.get(row.fields.clone()).unwrap_or_default();
+                    let fields = match &row.unread {
+                        Some(unread) => Fields::partly(at_hand, unread),
+                        None => at_hand.into(),
+                    };
+                    let point = series.point(nil, fields, row.head.time, SeriesNumber(row.series));
+                    let order = (block.order << 24) | u64::from(row.head.line).min((1 << 24) - 1);
+                    let done = match route {
+                        Some(route) => running.task.follow(*route, &point, order, now),
+                        None => running.task.point(&point, order, now),
+                    };
+                    if let Err(fault) = done {
+                        running.failed = true;
+                        failed(Failure { instance: running.instance, error: fault.to_string() });
+                    }
+                }
+                *rows_discarded += left as u64;
+            }
+            queue.clear();
         }
     }
 
@@ -386,7 +459,7 @@ fn takers_of(series: &Series, tasks: &mut [Running], nil: &Rc<Group>, shard: usi
     };
     let point = series.point(nil, (&[]).into(), 0, SeriesNumber::NONE);
     let taker = |(task, running): (usize, &mut Running)| {
-        takes(running).then(|| Taker { task, route: running.task.route(&point) })
+        takes(running).then(|| Taker { task: task as u32, route: running.task.route(&point) })
     };
     tasks.iter_mut().enumerate().filter_map(taker).collect::<Vec<_>>().into()
 }

@@ -3,7 +3,7 @@
 //! The same accumulators run behind buffered windows and in fused ones. Float sums run from left to right, as the
 //! original's do.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, rc::Rc};
 
 use proto::plan::InfluxQlFunction;
 use serde::{Deserialize, Serialize};
@@ -24,17 +24,41 @@ pub fn is_choice(function: &InfluxQlFunction) -> bool {
     matches!(function, InfluxQlFunction::First | InfluxQlFunction::Last | InfluxQlFunction::Min | InfluxQlFunction::Max)
 }
 
+/// Five words, whatever the function; what the two in the middle mean depends on it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Accumulator {
     /// That of the first usable value.
     pub kind: Option<Type>,
     pub count: u64,
-    float: f64,
-    int: i64,
-    low: Option<Value>,
-    high: Option<Value>,
-    /// The chosen point.
-    chosen: Option<(i64, Value)>,
+    /// The sum, the least value, or the chosen one.
+    low: Bits,
+    /// The greatest value, or the time of the chosen one.
+    high: Bits,
+    /// The chosen value, if it is a text.
+    text: Option<Box<Rc<str>>>,
+}
+
+/// A number or bool without its type.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Bits(u64);
+
+impl Bits {
+    fn of(value: &Value) -> Bits {
+        Bits(match value {
+            Value::Float(x) => x.to_bits(),
+            Value::Int(x) => x.cast_unsigned(),
+            Value::Bool(x) => u64::from(*x),
+            _ => 0,
+        })
+    }
+
+    fn float(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+
+    fn int(self) -> i64 {
+        self.0.cast_signed()
+    }
 }
 
 /// What became of a value.
@@ -50,6 +74,7 @@ pub enum Taken {
 }
 
 impl Accumulator {
+    #[inline]
     pub fn push(&mut self, function: &InfluxQlFunction, time: i64, value: &Value) -> Taken {
         let kind = Type::of(value);
         match (self.kind, kind) {
@@ -61,29 +86,49 @@ impl Accumulator {
         self.count += 1;
         match function {
             InfluxQlFunction::Sum | InfluxQlFunction::Mean => match value {
-                Value::Float(x) => self.float += x,
-                Value::Int(x) => self.int = self.int.wrapping_add(*x),
+                Value::Float(x) => self.low = Bits((self.low.float() + x).to_bits()),
+                Value::Int(x) => self.low = Bits(self.low.int().wrapping_add(*x).cast_unsigned()),
                 _ => {}
             },
             InfluxQlFunction::Spread => {
-                if self.low.as_ref().is_none_or(|low| less(value, low)) {
-                    self.low = Some(value.clone());
+                if self.count == 1 || less(value, &self.value(self.low)) {
+                    self.low = Bits::of(value);
                 }
-                if self.high.as_ref().is_none_or(|high| less(high, value)) {
-                    self.high = Some(value.clone());
+                if self.count == 1 || less(&self.value(self.high), value) {
+                    self.high = Bits::of(value);
                 }
             }
-            function if is_choice(function) => {
-                let better =
-                    self.chosen.as_ref().is_none_or(|(at, best)| is_better(function, (time, value), (*at, best)));
-                if better {
-                    self.chosen = Some((time, value.clone()));
-                    return Taken::Chosen;
-                }
+            function
+                if is_choice(function)
+                    && (self.count == 1
+                        || is_better(function, (time, value), (self.high.int(), &self.value(self.low)))) =>
+            {
+                self.choose(time, value);
+                return Taken::Chosen;
             }
             _ => {}
         }
         Taken::Yes
+    }
+
+    fn choose(&mut self, time: i64, value: &Value) {
+        self.low = Bits::of(value);
+        self.high = Bits(time.cast_unsigned());
+        if let Value::String(text) = value {
+            self.text = Some(Box::new(text.clone()));
+        }
+    }
+
+    /// A value of the accumulator's type.
+    #[inline]
+    fn value(&self, bits: Bits) -> Value {
+        match self.kind {
+            Some(Type::Float) => Value::Float(bits.float()),
+            Some(Type::Int) => Value::Int(bits.int()),
+            Some(Type::Bool) => Value::Bool(bits.0 != 0),
+            Some(Type::String) => self.text.as_ref().map_or(Value::Missing, |text| Value::String(Rc::clone(text))),
+            None => Value::Missing,
+        }
     }
 
     /// The result; `None` where nothing is emitted. Without any usable value a count is 0 and a sum 0.0.
@@ -91,31 +136,33 @@ impl Accumulator {
         let is_int = self.kind == Some(Type::Int);
         match function {
             InfluxQlFunction::Count => Some(Value::Int(self.count as i64)),
-            InfluxQlFunction::Sum if is_int => Some(Value::Int(self.int)),
-            InfluxQlFunction::Sum => Some(Value::Float(self.float)),
+            InfluxQlFunction::Sum if is_int => Some(Value::Int(self.low.int())),
+            InfluxQlFunction::Sum => Some(Value::Float(self.low.float())),
             _ if self.count == 0 => None,
-            InfluxQlFunction::Mean if is_int => Some(Value::Float(self.int as f64 / self.count as f64)),
-            InfluxQlFunction::Mean => Some(Value::Float(self.float / self.count as f64)),
-            InfluxQlFunction::Spread => match (&self.low, &self.high) {
-                (Some(Value::Int(low)), Some(Value::Int(high))) => Some(Value::Int(high.wrapping_sub(*low))),
-                (Some(Value::Float(low)), Some(Value::Float(high))) => Some(Value::Float(high - low)),
+            InfluxQlFunction::Mean if is_int => Some(Value::Float(self.low.int() as f64 / self.count as f64)),
+            InfluxQlFunction::Mean => Some(Value::Float(self.low.float() / self.count as f64)),
+            InfluxQlFunction::Spread => match self.kind {
+                Some(Type::Int) => Some(Value::Int(self.high.int().wrapping_sub(self.low.int()))),
+                Some(Type::Float) => Some(Value::Float(self.high.float() - self.low.float())),
                 _ => None,
             },
-            _ => self.chosen.as_ref().map(|(_, value)| value.clone()),
+            _ => Some(self.value(self.low)),
         }
     }
 
-    /// Time of the chosen point.
+    /// Time of the chosen point, of a function that chooses one.
     pub fn chosen_time(&self) -> Option<i64> {
-        self.chosen.as_ref().map(|(time, _)| *time)
+        (self.count > 0).then(|| self.high.int())
     }
 }
 
+#[inline]
 fn less(one: &Value, other: &Value) -> bool {
     compare(one, other) == Some(Ordering::Less)
 }
 
 /// Order of two values of one type; `None` with a NaN.
+#[inline]
 pub fn compare(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
@@ -127,6 +174,7 @@ pub fn compare(one: &Value, other: &Value) -> Option<Ordering> {
 }
 
 /// Whether a point takes the place of the one chosen so far (reference: nodes-stream §10.5).
+#[inline]
 fn is_better(function: &InfluxQlFunction, (time, value): (i64, &Value), (at, best): (i64, &Value)) -> bool {
     let order = compare(value, best);
     match function {
