@@ -8,7 +8,7 @@ mod accounting;
 mod arguments;
 mod bodies;
 mod http;
-mod lines;
+pub mod lines;
 mod load;
 mod process;
 mod receiver;

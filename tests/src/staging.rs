@@ -14,7 +14,7 @@ const DATABASE: &str = "db";
 const RETENTION_POLICY: &str = "rp";
 
 /// Room for series of a [`receiver`].
-const SERIES_BYTES_MAX: usize = 64 << 20;
+const SERIES_BYTES_MAX: usize = 256 << 20;
 
 /// A task on a measurement (on all of them, if empty): the means of fields, or whole points into an httpOut.
 pub fn task(instance: u64, measurement: &str, means_of: &[&str]) -> Arc<TaskRoute> {
