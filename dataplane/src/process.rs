@@ -20,6 +20,7 @@ use crate::{
     config::{Config, ConfigError},
     io::{
         accept,
+        influxdb::{self, InfluxDbCounters},
         link::Link,
         post::{self, PostCounters},
         relay,
@@ -74,9 +75,10 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
 
     let (alerts, alerts_received) = mpsc::channel(EFFECTS);
     let (posts, posts_received) = mpsc::channel(EFFECTS);
+    let (influxdb, influxdb_received) = mpsc::channel(EFFECTS);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (relays, relays_received) = mpsc::channel(EFFECTS);
-    let effects = Effects { alerts, posts, failures, relays, inhibitors: Default::default() };
+    let effects = Effects { alerts, posts, influxdb, failures, relays, inhibitors: Default::default() };
     let (settings, settings_seen) = watch::channel(Settings::default());
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
@@ -103,9 +105,17 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
 
     let counters = Rc::new(PostCounters::default());
     let shown = counters.clone();
+    let writes = Rc::new(InfluxDbCounters::default());
+    let writes_shown = writes.clone();
     let (draining, drained) = watch::channel(false);
     let (post_queue, posting) = (effects.posts.clone(), counters.clone());
-    let posts_are_out = move || post_queue.capacity() == post_queue.max_capacity() && posting.waiting.get() == 0;
+    let (write_queue, writing) = (effects.influxdb.clone(), writes.clone());
+    let outputs_are_out = move || {
+        post_queue.capacity() == post_queue.max_capacity()
+            && posting.waiting.get() == 0
+            && write_queue.capacity() == write_queue.max_capacity()
+            && writing.waiting.get() == 0
+    };
     let tasks = Tasks::new(
         shards.clone(),
         Box::new(move || {
@@ -113,6 +123,10 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
                 ("http_posts_sent", shown.sent.get()),
                 ("http_posts_failed", shown.failed.get()),
                 ("http_posts_dropped_by_full_queue", shown.dropped.get()),
+                ("influxdb_writes", writes_shown.written.get()),
+                ("influxdb_writes_failed", writes_shown.failed.get()),
+                ("influxdb_writes_retried", writes_shown.retried.get()),
+                ("influxdb_writes_dropped_by_full_queue", writes_shown.dropped.get()),
             ]
         }),
         draining,
@@ -120,6 +134,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let relay =
         relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
     tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
+    tokio::task::spawn_local(influxdb::run(influxdb_received, shards.clone(), writes, drained.clone()));
     tokio::task::spawn_local(relay::run(relays_received, relay));
     let accepting = tokio::task::spawn_local({
         let (shards, mut drained) = (shards.clone(), drained);
@@ -140,7 +155,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         failures: failures_received,
         settings,
         waiting,
-        posts_are_out: Box::new(posts_are_out),
+        outputs_are_out: Box::new(outputs_are_out),
         alerts_dropped: 0,
     };
     tokio::select! {

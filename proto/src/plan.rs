@@ -113,6 +113,7 @@ pub enum NodeKind {
     Noop,
     Trickle,
     Loopback(Loopback),
+    InfluxDbOut(Box<InfluxDbOut>),
 }
 
 /// reference: nodes-stream §4. Empty strings match anything; 0 switches truncate and round off.
@@ -346,6 +347,39 @@ pub struct Loopback {
     /// Empty: the name of the point. Batches always keep theirs.
     pub measurement: String,
     pub tags: Vec<(String, String)>,
+}
+
+/// reference: nodes-alert-join-io §7.1. The cluster of the configuration is already resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InfluxDbOut {
+    pub target: InfluxDbTarget,
+    /// Empty: those of the point.
+    pub database: String,
+    pub retention_policy: String,
+    pub measurement: String,
+    pub write_consistency: String,
+    /// As the query of a write names it; empty: nanoseconds.
+    pub precision: String,
+    /// Points in a write; 0 writes each.
+    pub buffer: i64,
+    /// Positive.
+    pub flush_interval: i64,
+    pub create: bool,
+    pub tags: Vec<(String, String)>,
+}
+
+/// Where an InfluxDB is and how it lets us in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InfluxDbTarget {
+    /// Tried in turn.
+    pub urls: Vec<String>,
+    pub username: String,
+    pub password: String,
+    /// Of InfluxDB 2; empty: none.
+    pub token: String,
+    pub insecure_skip_verify: bool,
+    /// 0: none.
+    pub timeout: i64,
 }
 
 /// reference: nodes-alert-join-io §2.

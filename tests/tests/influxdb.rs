@@ -13,9 +13,51 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
     let installed = influxdb::is_installed();
-    let name = if installed { "alerts_of_internal" } else { "alerts_of_internal: SKIPPED, influxd is not installed" };
-    let trial = Trial::test(name, alerts_of_internal).with_ignored_flag(!installed);
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
+        let name = if installed { name.to_owned() } else { format!("{name}: SKIPPED, influxd is not installed") };
+        Trial::test(name, test).with_ignored_flag(!installed)
+    };
+    let trials = vec![
+        trial("alerts_of_internal", alerts_of_internal),
+        trial("points_are_written_and_databases_created", points_are_written_and_databases_created),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// Every type of field, tags of the node, a created database; one buffer by its size and one by its interval.
+fn points_are_written_and_databases_created() -> Result<(), Failed> {
+    let influxdb = InfluxDb::start()?;
+    let url = format!("http://{}", influxdb.address);
+    let environment = [("KAPACITOR_INFLUXDB_0_ENABLED", "true"), ("KAPACITOR_INFLUXDB_0_URLS_0", &*url)];
+    let server = Server::start(2, &environment)?;
+    let script = "stream
+        |from().measurement('cpu').groupBy('host')
+        |influxDBOut().database('out').retentionPolicy('autogen').create().tag('k', 'x y').buffer(2).flushInterval(1s)";
+    let definition = serde_json::json!({
+        "id": "out", "type": "stream", "status": "enabled", "script": script, "dbrps": [{"db": "d", "rp": "autogen"}],
+    });
+    let answer = server.call("POST", "/kapacitor/v1/tasks", Some(&definition.to_string()))?;
+    if answer.status != 200 {
+        return Err(answer.text().into());
+    }
+    server.write(
+        "d",
+        "autogen",
+        "cpu,host=a v=1,s=\"x\\\"y\",b=true,n=3i 1600000000000000000\n\
+         cpu,host=b v=2 1600000001000000000\n\
+         cpu,host=a v=3 1600000002000000000\n",
+    )?;
+    let expected = concat!(
+        r#"["2020-09-13T12:26:40Z",true,"a","x y",3,"x\"y",1],"#,
+        r#"["2020-09-13T12:26:41Z",null,"b","x y",null,null,2],"#,
+        r#"["2020-09-13T12:26:42Z",null,"a","x y",null,null,3]"#,
+    );
+    let arrived =
+        || influxdb.query("SELECT * FROM out.autogen.cpu").is_ok_and(|answer| answer.text().contains(expected));
+    match until(Duration::from_secs(20), arrived) {
+        true => Ok(()),
+        false => Err(format!("{}\n{}", influxdb.query("SELECT * FROM out.autogen.cpu")?.text(), server.log()).into()),
+    }
 }
 
 /// The task of the README's tour.

@@ -21,6 +21,7 @@ pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
 
 use crate::tick::Endpoint;
+use proto::plan::InfluxDbTarget;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -106,6 +107,24 @@ impl Config {
             basic_auth: (!auth.username.is_empty()).then(|| (auth.username.clone(), auth.password.clone())),
             row_template: some(&section.row_template),
             alert_template: some(&section.alert_template),
+        })
+    }
+
+    /// An enabled InfluxDB by name; the default one by the empty name.
+    pub fn influxdb_target(&self, name: &str) -> Option<InfluxDbTarget> {
+        let mut enabled = self.influxdb.iter().filter(|cluster| cluster.enabled);
+        let only = enabled.clone().count() == 1;
+        let cluster = enabled.find(|cluster| match name {
+            "" => cluster.default || only,
+            name => cluster.name == name,
+        })?;
+        Some(InfluxDbTarget {
+            urls: cluster.urls.clone(),
+            username: cluster.username.clone(),
+            password: cluster.password.clone(),
+            token: String::new(),
+            insecure_skip_verify: cluster.insecure_skip_verify,
+            timeout: i64::try_from(cluster.timeout.0.as_nanos()).unwrap_or(i64::MAX),
         })
     }
 

@@ -93,6 +93,7 @@ impl Tasks {
             dbrps: &stored.dbrps,
             server: &shared.server,
             endpoint: &|name| shared.config.get().endpoint(name),
+            influxdb: &|name| shared.config.get().influxdb_target(name),
             levels: &|topics| shared.alerts.levels(topics),
         };
         compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())

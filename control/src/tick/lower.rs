@@ -6,7 +6,7 @@ mod alert;
 mod nodes;
 mod start;
 
-use proto::plan::{Dbrp, EdgeType, NodeKind, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
+use proto::plan::{Dbrp, EdgeType, InfluxDbTarget, NodeKind, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
 
 use super::{
     pipeline::{Pipeline, PipelineNode, TaskType},
@@ -30,6 +30,8 @@ pub struct Lowering<'a> {
     pub dbrps: &'a [Dbrp],
     pub server: &'a ServerInfo,
     pub endpoint: &'a dyn Fn(&str) -> Option<Endpoint>,
+    /// An enabled InfluxDB by name; the default one by the empty name.
+    pub influxdb: &'a dyn Fn(&str) -> Option<InfluxDbTarget>,
     /// What topics hold when the task starts.
     pub levels: &'a dyn Fn(&[String]) -> Vec<TopicLevel>,
 }
@@ -88,6 +90,7 @@ impl Pipeline {
             dbrps,
             server: &server,
             endpoint: &|_| Some(Endpoint::default()),
+            influxdb: &|_| Some(InfluxDbTarget::default()),
             levels: &|_| Vec::new(),
         };
         let refusal = |node| {

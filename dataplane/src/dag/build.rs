@@ -15,7 +15,7 @@ use crate::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
         barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
-        http_post, influxql, join, log, noop, sample, shift,
+        http_post, influxdb_out, influxql, join, log, loopback, noop, sample, shift,
         state::{Measure, StateTracker},
         stats, stream, trickle, union, r#where, window,
     },
@@ -129,7 +129,8 @@ fn operator(
         NodeKind::Stats(plan) => Box::new(stats::Stats::new(plan)?),
         NodeKind::Noop => Box::new(noop::Noop),
         NodeKind::Trickle => Box::new(trickle::Trickle::new()?),
-        NodeKind::Loopback(_) => return Err(StartError::new("kapacitorLoopback is not supported by this version")),
+        NodeKind::Loopback(plan) => Box::new(loopback::Loopback::new(plan)?),
+        NodeKind::InfluxDbOut(plan) => Box::new(influxdb_out::InfluxDbOut::new(plan)?),
         NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
     })
 }

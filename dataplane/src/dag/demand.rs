@@ -111,7 +111,8 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::HttpOut { .. }
         | NodeKind::HttpPost(_)
         | NodeKind::Join(_)
-        | NodeKind::Loopback(_) => Demand::whole(),
+        | NodeKind::Loopback(_)
+        | NodeKind::InfluxDbOut(_) => Demand::whole(),
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Link {
     pub waiting: VecDeque<Box<AlertEvent>>,
     pub alerts_dropped: u64,
     /// Whether no post of an httpPost node waits.
-    pub posts_are_out: Box<dyn Fn() -> bool>,
+    pub outputs_are_out: Box<dyn Fn() -> bool>,
 }
 
 /// Why a connection ended.
@@ -178,7 +178,7 @@ impl Link {
             stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
         }
         let posted = async {
-            while !(self.posts_are_out)() {
+            while !(self.outputs_are_out)() {
                 tokio::time::sleep(POST_POLL).await;
             }
         };

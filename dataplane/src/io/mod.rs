@@ -5,6 +5,7 @@
 //! plane's commands over all shards, one start or stop at a time.
 
 pub mod accept;
+pub mod influxdb;
 pub mod link;
 pub mod post;
 pub mod relay;

@@ -127,7 +127,7 @@ fn headers(plan: &HttpPost) -> HeaderMap {
 }
 
 /// An error with its causes; reqwest's own text says only that something failed.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -26,6 +26,7 @@ mod masks;
 mod number;
 mod swar;
 mod timestamp;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -36,3 +37,4 @@ pub use fields::{Fields, RawField, RawValue};
 pub use key::{SeriesKey, key_end, lossy};
 pub use lines::Lines;
 pub use timestamp::{Precision, time};
+pub use write::write_line;

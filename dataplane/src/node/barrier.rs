@@ -175,3 +175,85 @@ impl Operator for Barrier {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{EdgeType, NodeKind, Window};
+
+    use super::*;
+    use crate::{
+        node::testing::{Bench, SECOND, from, log},
+        value::Value,
+    };
+
+    /// `from` by host, a barrier, and what it lets through.
+    fn bench(clock: BarrierClock, delete: bool) -> Bench {
+        let barrier = NodeKind::Barrier(plan::Barrier { clock, delete });
+        Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &["host"])),
+            (vec![1], EdgeType::Stream, barrier),
+            (vec![2], EdgeType::Stream, log()),
+        ])
+    }
+
+    const V: Value = Value::Int(1);
+
+    #[test]
+    fn an_idle_group_moves_on_by_the_clock_and_drops_what_is_older() {
+        let mut bench = bench(BarrierClock::Idle(5 * SECOND), false);
+        bench.point("m", "host=a", 40, V, 100).point("m", "host=b", 40, V, 103);
+        // The barrier of `a` is at 45: 44 is late, 45 is not; `b` has its own clock.
+        bench.advance(105).point("m", "host=a", 44, V, 106).point("m", "host=a", 45, V, 106);
+        bench.point("m", "host=b", 44, V, 107);
+        assert_eq!(bench.out(), ["40 host=a v=1", "40 host=b v=1", "45 host=a v=1", "44 host=b v=1"]);
+    }
+
+    #[test]
+    fn an_idle_clock_counts_from_the_last_point_even_a_late_one() {
+        let mut bench = bench(BarrierClock::Idle(5 * SECOND), false);
+        bench.point("m", "host=a", 40, V, 100).point("m", "host=a", 30, V, 104);
+        // Due at 109, not at 105, and at time 35.
+        bench.point("m", "host=a", 34, V, 108).advance(113).point("m", "host=a", 38, V, 113);
+        bench.point("m", "host=a", 39, V, 113);
+        assert_eq!(bench.out(), ["40 host=a v=1", "30 host=a v=1", "34 host=a v=1", "39 host=a v=1"]);
+    }
+
+    #[test]
+    fn a_period_is_wall_time() {
+        let mut bench = bench(BarrierClock::Period(10 * SECOND), false);
+        bench.point("m", "host=a", 1, V, 20).advance(29).point("m", "host=a", 2, V, 29);
+        bench.advance(30).point("m", "host=a", 29, V, 31).point("m", "host=a", 30, V, 31);
+        assert_eq!(bench.out(), ["1 host=a v=1", "2 host=a v=1", "30 host=a v=1"]);
+    }
+
+    #[test]
+    fn a_barrier_releases_a_window_and_deletes_its_group() {
+        let window = Window::Time { period: 2 * SECOND, every: 2 * SECOND, align: false, fill_period: false };
+        let barrier = plan::Barrier { clock: BarrierClock::Idle(3 * SECOND), delete: true };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &["host"])),
+            (vec![1], EdgeType::Stream, NodeKind::Barrier(barrier)),
+            (vec![2], EdgeType::Batch, NodeKind::Window(window)),
+            (vec![3], EdgeType::Stream, NodeKind::Trickle),
+            (vec![4], EdgeType::Stream, log()),
+        ]);
+        bench.point("m", "host=a", 40, V, 100).point("m", "host=a", 41, V, 101).advance(104);
+        assert_eq!(bench.out(), ["40 host=a v=1", "41 host=a v=1"]);
+        let cardinality =
+            |bench: &mut Bench| bench.task.statistics().iter().map(|node| node.working_cardinality).sum::<u64>();
+        assert_eq!(cardinality(&mut bench), 0);
+        // A deleted group begins anew: nothing of its mark is left.
+        bench.point("m", "host=a", 1, V, 105).advance(108);
+        assert_eq!(bench.out().len(), 3);
+    }
+
+    #[test]
+    fn clocks_survive_a_checkpoint() {
+        let mut one = bench(BarrierClock::Idle(5 * SECOND), false);
+        one.point("m", "host=a", 40, V, 100).advance(105);
+        let mut other = bench(BarrierClock::Idle(5 * SECOND), false);
+        other.task.restore(one.task.snapshot().unwrap()).unwrap();
+        other.point("m", "host=a", 44, V, 106);
+        assert_eq!(other.out(), Vec::<String>::new());
+    }
+}

@@ -19,9 +19,11 @@ pub mod group_by;
 mod grouping;
 pub mod http_out;
 pub mod http_post;
+pub mod influxdb_out;
 pub mod influxql;
 pub mod join;
 pub mod log;
+pub mod loopback;
 pub mod noop;
 mod outlet;
 mod rewrite;
@@ -42,6 +44,7 @@ use std::rc::Rc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use influxdb_out::InfluxDbRequest;
 pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
 pub use timers::Timers;
 

@@ -4,7 +4,7 @@ use std::{fmt::Display, rc::Rc};
 
 use proto::message::AlertEvent;
 
-use super::{Fault, Operator, Timers};
+use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest};
 use crate::{
     group::{GROUPS_MAX, Group, Groups},
     point::{Barrier, Batch, Point},
@@ -54,6 +54,12 @@ pub trait Outputs {
 
     /// Posts in order per task and node. Returns whether it was taken.
     fn http_post(&mut self, request: HttpPostRequest) -> bool;
+
+    /// A write to InfluxDB, or its opening. Returns whether it was taken.
+    fn influxdb(&mut self, request: InfluxDbRequest) -> bool;
+
+    /// A line that comes in again as if it had been written. Returns whether there was room.
+    fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool;
 
     /// A line of the server's log with the node's keys.
     fn log(&mut self, level: proto::plan::LogLevel, task: &str, node: &str, line: &str);

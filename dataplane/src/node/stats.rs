@@ -119,3 +119,63 @@ impl Operator for Stats {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{EdgeType, InfluxQl, InfluxQlFunction, NodeKind, Window};
+
+    use super::*;
+    use crate::node::testing::{Bench, SECOND, from, log};
+
+    const V: Value = Value::Int(1);
+
+    fn stats(watched: usize, align: bool) -> NodeKind {
+        NodeKind::Stats(plan::Stats { watched, interval: 10 * SECOND, align })
+    }
+
+    fn bench(align: bool) -> Bench {
+        Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &["host"])),
+            (vec![], EdgeType::Stream, stats(1, align)),
+            (vec![2], EdgeType::Stream, log()),
+        ])
+    }
+
+    #[test]
+    fn without_a_group_the_nil_group_has_emitted_nothing() {
+        let mut bench = bench(false);
+        bench.advance(10).point("m", "host=a", 1, V, 11).point("m", "host=a", 2, V, 12).point("m", "host=b", 2, V, 12);
+        bench.advance(25);
+        assert_eq!(bench.out(), ["10  emitted=0", "20 host=a emitted=2", "20 host=b emitted=1"]);
+        // Whoever watches is no child.
+        let from = &bench.task.statistics()[1];
+        assert_eq!((from.collected, from.emitted, from.children.len()), (3, 0, 0));
+    }
+
+    #[test]
+    fn the_first_aligned_point_has_the_time_of_the_start() {
+        let mut bench = bench(true);
+        // The bench starts at 0: a tick at 10 that shows 0, then its own times.
+        bench.advance(31);
+        let times: Vec<_> = bench.out().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(times, ["", "20", "30"]);
+    }
+
+    #[test]
+    fn behind_a_window_points_are_counted_and_fusion_is_seen_through() {
+        let window = Window::Time { period: 10 * SECOND, every: 10 * SECOND, align: false, fill_period: false };
+        let function = InfluxQlFunction::Sum;
+        let sum = InfluxQl { function, field: "v".into(), r#as: "v".into(), use_point_times: false };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Batch, NodeKind::Window(window)),
+            (vec![2], EdgeType::Stream, NodeKind::InfluxQl(sum)),
+            (vec![], EdgeType::Stream, stats(2, false)),
+            (vec![4], EdgeType::Stream, log()),
+            (vec![], EdgeType::Stream, stats(3, false)),
+            (vec![6], EdgeType::Stream, log()),
+        ]);
+        bench.point("m", "", 1, V, 1).point("m", "", 2, V, 2).point("m", "", 11, V, 3).advance(10);
+        assert_eq!(bench.out(), ["10  emitted=2", "10  emitted=1"]);
+    }
+}

@@ -190,3 +190,63 @@ impl Operator for Union {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{EdgeType, NodeKind};
+
+    use crate::{
+        node::testing::{Bench, from, log},
+        value::Value,
+    };
+
+    /// Streams `a` and `b` by host; `b` is the receiver, so `a` comes first.
+    fn bench(rename: &str) -> Bench {
+        Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("a", &["host"])),
+            (vec![0], EdgeType::Stream, from("b", &["host"])),
+            (vec![1, 2], EdgeType::Stream, NodeKind::Union { rename: rename.into() }),
+            (vec![3], EdgeType::Stream, log()),
+        ])
+    }
+
+    const V: Value = Value::Int(1);
+
+    #[test]
+    fn nothing_comes_before_every_parent_has_sent_and_then_in_order_of_time() {
+        let mut bench = bench("");
+        bench.point("a", "host=x", 3, V, 0).point("a", "host=y", 5, V, 0);
+        assert_eq!(bench.out(), Vec::<String>::new());
+        bench.point("b", "host=x", 4, V, 0);
+        assert_eq!(bench.out(), ["3 host=x v=1", "4 host=x v=1"]);
+        // Late: at the head of its queue and behind the mark of the other.
+        bench.point("b", "host=x", 1, V, 0);
+        assert_eq!(bench.out()[2..], ["1 host=x v=1"]);
+        assert_eq!(bench.finish().out()[3..], ["5 host=y v=1"]);
+    }
+
+    #[test]
+    fn equal_times_come_in_the_order_of_parents() {
+        let mut bench = bench("");
+        bench.point("b", "host=b", 1, V, 0).point("a", "host=a", 1, V, 0);
+        assert_eq!(bench.out(), ["1 host=a v=1", "1 host=b v=1"]);
+    }
+
+    #[test]
+    fn rename_sets_the_name_and_keeps_the_group() {
+        let mut bench = bench("all");
+        bench.point("b", "host=x", 1, V, 0).point("a", "host=x", 1, V, 0);
+        assert!(bench.recorded.points().iter().all(|line| line.contains("name=all")), "{:?}", bench.recorded.points());
+        assert_eq!(bench.out(), ["1 host=x v=1", "1 host=x v=1"]);
+    }
+
+    #[test]
+    fn what_waits_survives_a_checkpoint() {
+        let mut one = bench("");
+        one.point("a", "host=x", 1, V, 0);
+        let mut other = bench("");
+        other.task.restore(one.task.snapshot().unwrap()).unwrap();
+        other.point("b", "host=x", 2, V, 0);
+        assert_eq!(other.out(), ["1 host=x v=1"]);
+    }
+}

@@ -10,7 +10,7 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    node::{HttpPostRequest, alert::Inhibitors},
+    node::{HttpPostRequest, InfluxDbRequest, alert::Inhibitors},
     routing::{Instance, Routing, TaskRoute},
 };
 
@@ -81,6 +81,7 @@ pub struct ShardStatistics {
 pub struct Effects {
     pub alerts: mpsc::Sender<Box<AlertEvent>>,
     pub posts: mpsc::Sender<Post>,
+    pub influxdb: mpsc::Sender<InfluxDbOutput>,
     /// One a task and shard at most, so it needs no bound.
     pub failures: mpsc::UnboundedSender<Failure>,
     /// Connections whose next request is not a write.
@@ -95,6 +96,14 @@ pub struct Post {
     pub shard: usize,
     pub instance: Instance,
     pub request: Box<HttpPostRequest>,
+}
+
+/// What an influxDBOut node asks for, and where the answer goes.
+#[derive(Debug)]
+pub struct InfluxDbOutput {
+    pub shard: usize,
+    pub instance: Instance,
+    pub request: Box<InfluxDbRequest>,
 }
 
 /// A node failed; the shard runs the task no more.

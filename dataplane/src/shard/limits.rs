@@ -20,6 +20,9 @@ pub const SERIES_BYTES_MAX: usize = 1 << 30;
 /// Lines that are parsed, or rows that are run, before other work of the shard gets its turn.
 pub const SLICE_ROWS: usize = 1_024;
 
+/// Lines of kapacitorLoopback nodes that wait to come in again, per shard. Full: dropped with a counter.
+pub const REINGEST_BYTES_MAX: usize = 64 << 20;
+
 /// Commands waiting for a shard. Full: the I/O thread waits.
 pub const COMMANDS: usize = 1_024;
 

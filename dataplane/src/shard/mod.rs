@@ -11,6 +11,7 @@ pub mod limits;
 pub mod outputs;
 pub mod owner;
 pub mod receiver;
+pub mod reingest;
 pub mod ring;
 mod routes;
 mod staging;

@@ -2,9 +2,12 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use super::command::{Effects, Post};
+use super::{
+    command::{Effects, InfluxDbOutput, Post},
+    reingest::Reingest,
+};
 use crate::{
-    node::{HttpPostRequest, Outputs},
+    node::{HttpPostRequest, InfluxDbRequest, Outputs},
     routing::Instance,
 };
 use proto::{message::AlertEvent, plan::LogLevel};
@@ -14,6 +17,7 @@ use proto::{message::AlertEvent, plan::LogLevel};
 pub struct Dropped {
     pub alerts: Cell<u64>,
     pub posts: Cell<u64>,
+    pub writes: Cell<u64>,
 }
 
 pub struct ShardOutputs {
@@ -21,6 +25,7 @@ pub struct ShardOutputs {
     pub instance: Instance,
     pub effects: Effects,
     pub dropped: Rc<Dropped>,
+    pub reingest: Rc<Reingest>,
 }
 
 impl Outputs for ShardOutputs {
@@ -37,6 +42,19 @@ impl Outputs for ShardOutputs {
             self.dropped.posts.set(self.dropped.posts.get() + 1);
         }
         taken
+    }
+
+    fn influxdb(&mut self, request: InfluxDbRequest) -> bool {
+        let output = InfluxDbOutput { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let taken = self.effects.influxdb.try_send(output).is_ok();
+        if !taken {
+            self.dropped.writes.set(self.dropped.writes.get() + 1);
+        }
+        taken
+    }
+
+    fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool {
+        self.reingest.push(database, retention_policy, line)
     }
 
     fn log(&mut self, level: LogLevel, task: &str, node: &str, line: &str) {

@@ -27,6 +27,7 @@ use super::{
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
     receiver::{Counters, Receiver},
+    reingest::Reingest,
     ring::{Ends, Item, Signals},
 };
 use crate::{clock, io::shards::Loads, routing::Instance};
@@ -68,6 +69,7 @@ pub struct Shard {
     /// Wakes connections that are between requests when the shard drains.
     pub drain: Notify,
     dropped: Rc<Dropped>,
+    pub reingest: Rc<Reingest>,
 }
 
 /// Items for one owner, in order; those in front of `queue` are in the ring.
@@ -124,8 +126,10 @@ async fn turns(start: Start) {
         draining: AtomicBool::new(false),
         drain: Notify::new(),
         dropped: Rc::default(),
+        reingest: Rc::default(),
     });
     tokio::task::spawn_local(pump(shard.clone()));
+    tokio::task::spawn_local(Reingest::run(shard.clone()));
     loop {
         let mut idle = true;
         for (receiver, ring) in inbound.iter_mut().enumerate() {
@@ -277,8 +281,8 @@ impl Shard {
         match command {
             Command::Connection(handover) => self.connect(handover),
             Command::Start { instance, plan, route, epoch, reply } => {
-                let (effects, dropped) = (self.effects.clone(), self.dropped.clone());
-                let outputs = ShardOutputs { shard: self.index, instance, effects, dropped };
+                let (effects, dropped, reingest) = (self.effects.clone(), self.dropped.clone(), self.reingest.clone());
+                let outputs = ShardOutputs { shard: self.index, instance, effects, dropped, reingest };
                 let started = self.owner.borrow_mut().start(&plan, route, epoch, outputs, clock::now());
                 let _ = reply.send(started);
             }
@@ -352,6 +356,8 @@ impl Shard {
                 ("rows_discarded_by_failed_tasks", owner.rows_discarded),
                 ("alerts_dropped", self.dropped.alerts.get()),
                 ("posts_dropped", self.dropped.posts.get()),
+                ("influxdb_writes_dropped", self.dropped.writes.get()),
+                ("loopback_points_dropped", self.reingest.dropped.get()),
             ],
         }
     }

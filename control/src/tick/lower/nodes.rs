@@ -4,8 +4,8 @@ use proto::{
     Expr, Value,
     expr::BinaryOp,
     plan::{
-        Barrier, BarrierClock, Combine, DimensionTags, Dimensions, Eval, Flatten, From, HttpPost, InfluxQl,
-        InfluxQlFunction, Join, Keep, LogLevel, Loopback, NodeKind, Percent, Sample, Stats, Window,
+        Barrier, BarrierClock, Combine, DimensionTags, Dimensions, Eval, Flatten, From, HttpPost, InfluxDbOut,
+        InfluxQl, InfluxQlFunction, Join, Keep, LogLevel, Loopback, NodeKind, Percent, Sample, Stats, Window,
     },
 };
 
@@ -117,6 +117,7 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
             measurement: node.string("measurement").unwrap_or_default().to_owned(),
             tags: string_pairs(node, "tag"),
         }),
+        "influxDBOut" => NodeKind::InfluxDbOut(Box::new(influxdb_out(node, lowering)?)),
         method => match influxql(node, method) {
             Some(function) => NodeKind::InfluxQl(InfluxQl {
                 function,
@@ -129,6 +130,25 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
                 return Err(LowerError(format!("{}: {what} is not supported by this version", node.name)));
             }
         },
+    })
+}
+
+fn influxdb_out(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<InfluxDbOut, LowerError> {
+    let text = |name| node.string(name).unwrap_or_default().to_owned();
+    let cluster = text("cluster");
+    let target = (lowering.influxdb)(&cluster)
+        .ok_or_else(|| LowerError(format!("failed to get InfluxDB client: no such InfluxDB config {cluster}")))?;
+    Ok(InfluxDbOut {
+        target,
+        database: text("database"),
+        retention_policy: text("retentionPolicy"),
+        measurement: text("measurement"),
+        write_consistency: text("writeConsistency"),
+        precision: text("precision"),
+        buffer: node.int("buffer").unwrap_or(1_000),
+        flush_interval: node.duration("flushInterval").unwrap_or(10 * SECOND),
+        create: node.is_set("create"),
+        tags: string_pairs(node, "tag"),
     })
 }
 

@@ -20,7 +20,14 @@ fn error(script: &str) -> String {
 fn start(script: &str) -> Result<Plan, String> {
     let server = ServerInfo::default();
     let dbrps = [Dbrp { db: "d".to_owned(), rp: "r".to_owned() }];
-    let lowering = Lowering { task: "t", dbrps: &dbrps, server: &server, endpoint: &|_| None, levels: &|_| Vec::new() };
+    let lowering = Lowering {
+        task: "t",
+        dbrps: &dbrps,
+        server: &server,
+        endpoint: &|_| None,
+        influxdb: &|_| None,
+        levels: &|_| Vec::new(),
+    };
     let compiled = check(script).unwrap();
     compiled.pipeline.lower(&lowering).map(|(plan, _)| plan).map_err(|error| error.to_string())
 }

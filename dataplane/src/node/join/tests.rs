@@ -1,103 +1,43 @@
 //! Rules of joins, each against a task of two or three streams.
 
 use proto::{
-    Plan, Value,
-    plan::{self, EdgeType, Node, NodeKind},
+    Value,
+    plan::{self, EdgeType, NodeKind},
 };
 
 use crate::{
-    dag::{build::build, task::Task},
-    name::Name,
-    node::testing::Recorded,
-    point::{Point, SeriesNumber},
-    tags::TagSet,
-    value::{self, Field},
+    node::testing::{Bench, SECOND, from, log},
+    value,
 };
 
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
 /// Streams `a`, `b`, … each by its own tags, joined and logged.
-struct Joined {
-    task: Task,
-    recorded: Recorded,
-}
+struct Joined(Bench);
 
 impl Joined {
     fn new(groupings: &[&[&str]], join: plan::Join) -> Joined {
-        let node = |name: String, parents, kind| Node { name, parents, provides: EdgeType::Stream, quiet: false, kind };
-        let mut nodes = vec![node("stream0".into(), vec![], NodeKind::Stream)];
-        for (index, tags) in groupings.iter().enumerate() {
-            let tags = plan::DimensionTags::Named(tags.iter().map(|tag| (*tag).to_owned()).collect());
-            let dimensions = plan::Dimensions { by_measurement: false, tags };
-            let measurement = ["a", "b", "c"][index].to_owned();
-            let from = plan::From { measurement, dimensions, ..Default::default() };
-            nodes.push(node(format!("from{index}"), vec![0], NodeKind::From(from)));
-        }
-        let parents = (1..=groupings.len()).collect();
-        let prefixes = ["a", "b", "c"][..groupings.len()].iter().map(|text| (*text).to_owned()).collect();
+        let names = &["a", "b", "c"][..groupings.len()];
+        let mut nodes: Vec<_> =
+            (names.iter().zip(groupings)).map(|(name, tags)| (vec![0], EdgeType::Stream, from(name, tags))).collect();
+        let prefixes = names.iter().map(|text| (*text).to_owned()).collect();
         let join = plan::Join { prefixes, delimiter: ".".into(), ..join };
-        nodes.push(node("join".into(), parents, NodeKind::Join(join)));
-        nodes.push(node(
-            "log".into(),
-            vec![groupings.len() + 1],
-            NodeKind::Log { level: Default::default(), prefix: String::new() },
-        ));
-        let plan = Plan {
-            version: plan::PLAN_VERSION,
-            task: "t".into(),
-            edge: EdgeType::Stream,
-            dbrps: vec![],
-            nodes,
-            levels: vec![],
-        };
-        let recorded = Recorded::default();
-        let task = build(&plan, Box::new(recorded.clone()), &Default::default()).unwrap();
-        Joined { task, recorded }
+        nodes.push(((1..=names.len()).collect(), EdgeType::Stream, NodeKind::Join(join)));
+        nodes.push((vec![names.len() + 1], EdgeType::Stream, log()));
+        Joined(Bench::new(nodes))
     }
 
-    /// A point of a stream with one field `v`; `tags` as `host=x,dc=y`, `time` in seconds.
     fn point(&mut self, stream: &str, tags: &str, time: i64, v: f64) -> &mut Self {
-        let tags = tags.split(',').filter_map(|tag| tag.split_once('='));
-        let tags = std::rc::Rc::new(TagSet::new(tags.map(|(key, value)| (name(key), value.into())).collect()));
-        let fields = [Field { name: name("v"), value: value::Value::Float(v) }];
-        let group = self.task.nil_group().clone();
-        let point = Point {
-            name: name(stream),
-            database: name("db"),
-            retention_policy: name("rp"),
-            group: &group,
-            tags: &tags,
-            fields: (&fields).into(),
-            time: time * SECOND,
-            series: SeriesNumber::NONE,
-        };
-        self.task.point(&point, 0, 0).unwrap();
+        self.0.point(stream, tags, time, value::Value::Float(v), 0);
         self
     }
 
-    /// What came out so far: time, group and fields of each.
     fn out(&self) -> Vec<String> {
-        let line = |line: String| {
-            let part = |key: &str| line.split_once(key).map_or("", |(_, rest)| rest.split(' ').next().unwrap());
-            let mut fields: Vec<&str> = line.split(' ').filter(|word| word.starts_with("field_")).collect();
-            fields.sort_unstable();
-            let fields: Vec<&str> = fields.iter().map(|field| &field["field_".len()..]).collect();
-            // Seconds of the first minute of 1970.
-            let time = part("time=").trim_end_matches('Z').rsplit(':').next().unwrap().trim_start_matches('0');
-            format!("{} {} {}", time, part("group=").replace('"', ""), fields.join(" "))
-        };
-        self.recorded.points().into_iter().map(line).collect()
+        self.0.out()
     }
 
     fn finish(&mut self) -> Vec<String> {
-        self.task.finish(0).unwrap();
-        self.out()
+        self.0.finish().out()
     }
 }
-
-const SECOND: i64 = 1_000_000_000;
 
 const BY_HOST: &[&str] = &["host"];
 
@@ -193,9 +133,9 @@ fn specific_points_without_a_match_are_filled_at_the_end() {
 fn what_waits_survives_a_checkpoint() {
     let mut join = Joined::new(&[BY_HOST, BY_HOST], plan::Join::default());
     join.point("a", "host=x", 1, 1.0);
-    let snapshot = join.task.snapshot().unwrap();
+    let snapshot = join.0.task.snapshot().unwrap();
     let mut again = Joined::new(&[BY_HOST, BY_HOST], plan::Join::default());
-    again.task.restore(snapshot).unwrap();
+    again.0.task.restore(snapshot).unwrap();
     again.point("b", "host=x", 1, 2.0);
     assert_eq!(again.out(), ["1 host=x a.v=1 b.v=2"]);
 }
