@@ -61,6 +61,9 @@ pub struct Groups {
     by_key: HashMap<(Option<Name>, Rc<TagSet>), Rc<Group>, ahash::RandomState>,
     /// In order of their numbers.
     all: Vec<Rc<Group>>,
+    /// Room for the next groups, made at once so that the groups of a task stand close together: points meet them in
+    /// the order of their numbers.
+    room: Vec<Rc<Group>>,
 }
 
 /// What a checkpoint keeps of [`Groups`].
@@ -77,10 +80,31 @@ impl Groups {
         if self.all.len() >= GROUPS_MAX {
             return None;
         }
-        let group = Rc::new(Group { index: self.all.len() as u32, measurement, tags: key.1.clone() });
+        let group = self.place(Group { index: self.all.len() as u32, measurement, tags: key.1.clone() });
         self.by_key.insert(key, group.clone());
         self.all.push(group.clone());
         Some(group)
+    }
+
+    fn place(&mut self, group: Group) -> Rc<Group> {
+        const AT_ONCE: usize = 64;
+        if self.room.is_empty() {
+            let count = self.all.len().clamp(1, AT_ONCE);
+            let empty = Rc::<TagSet>::default();
+            let blank = || Rc::new(Group { index: 0, measurement: None, tags: empty.clone() });
+            self.room.extend(std::iter::repeat_with(blank).take(count));
+            self.room.reverse();
+        }
+        match self.room.pop() {
+            Some(mut place) => match Rc::get_mut(&mut place) {
+                Some(room) => {
+                    *room = group;
+                    place
+                }
+                None => Rc::new(group),
+            },
+            None => Rc::new(group),
+        }
     }
 
     /// The group with a number, as found in a checkpoint.

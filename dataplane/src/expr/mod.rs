@@ -97,9 +97,6 @@ pub struct Lambda {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SharedState(Vec<State>);
 
-/// Expressions with more references than this look them up in memory of their own.
-const REFERENCES_ON_STACK: usize = 8;
-
 impl Lambda {
     /// Errors: operators on constants of wrong types, a regular expression that does not compile, too deep a tree, too
     /// many names in the process. Everything else is found per point (reference: tickscript §6).
@@ -167,15 +164,24 @@ impl Lambda {
         state: &mut State,
         compute: impl FnOnce(&Node, Option<Name>, &Reads<'_>, &mut Writes<'_>) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
-        let mut few = [Found::Missing; REFERENCES_ON_STACK];
-        let mut many = Vec::new();
-        let found = match few.get_mut(..self.names.len()) {
-            Some(found) => found,
-            None => {
-                many.resize(self.names.len(), Found::Missing);
-                many.as_mut_slice()
-            }
-        };
+        // Most lambdas look at one or two names.
+        match self.names.len() {
+            0..=2 => self.evaluate_in(&mut [Found::Missing; 2], scope, state, compute),
+            3..=8 => self.evaluate_in(&mut [Found::Missing; 8], scope, state, compute),
+            many => self.evaluate_in(&mut vec![Found::Missing; many], scope, state, compute),
+        }
+    }
+
+    /// The same with room for what is found.
+    #[inline]
+    fn evaluate_in<'s, T>(
+        &mut self,
+        room: &mut [Found<'s>],
+        scope: &Scope<'s>,
+        state: &mut State,
+        compute: impl FnOnce(&Node, Option<Name>, &Reads<'_>, &mut Writes<'_>) -> Result<T, EvalError>,
+    ) -> Result<T, EvalError> {
+        let found = room.get_mut(..self.names.len()).unwrap_or_default();
         for (index, (name, found)) in self.names.iter().zip(found.iter_mut()).enumerate() {
             *found = if self.time == Some(index) { Found::Time } else { look_up(*name, scope)? };
         }

@@ -90,23 +90,33 @@ fn named_group(text: &str) -> Option<(&str, &str)> {
 ///
 /// Each slot holds its text, so that an address stands for one text as long as it is remembered.
 #[derive(Debug, Default)]
-pub struct MatchCache(Vec<Option<(Rc<str>, bool)>>);
+pub struct MatchCache {
+    slots: Vec<Option<(Rc<str>, bool)>>,
+    /// Texts that took another one's place since the slots were made.
+    displaced: usize,
+}
 
 impl MatchCache {
-    const SLOTS: usize = 512;
+    /// It starts with the least and grows while texts displace each other.
+    const SLOTS_MIN: usize = 64;
+    const SLOTS_MAX: usize = 1 << 18;
 
     /// Whether `pattern` matches `text`; always asked with the same pattern.
     pub fn is_match(&mut self, pattern: &Pattern, text: &Rc<str>) -> bool {
-        if self.0.is_empty() {
-            self.0.resize_with(Self::SLOTS, || None);
+        if self.displaced >= self.slots.len() && self.slots.len() < Self::SLOTS_MAX {
+            let slots = (self.slots.len() * 4).max(Self::SLOTS_MIN);
+            self.slots.clear();
+            self.slots.resize_with(slots, || None);
+            self.displaced = 0;
         }
         // Texts are at least 16 bytes apart; the multiplication spreads the rest of the address.
         let address = text.as_ptr() as usize as u64 >> 4;
-        let slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % Self::SLOTS;
-        match &mut self.0[slot] {
+        let slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.slots.len() - 1);
+        match &mut self.slots[slot] {
             Some((known, matched)) if Rc::ptr_eq(known, text) => *matched,
             other => {
                 let matched = pattern.is_match(text);
+                self.displaced += usize::from(other.is_some());
                 *other = Some((text.clone(), matched));
                 matched
             }

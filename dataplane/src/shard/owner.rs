@@ -115,8 +115,16 @@ struct Arrived<'a> {
     /// Number of the series on this shard.
     series: u32,
     /// In [`Owner::fields`].
-    fields: Range<usize>,
-    unread: Option<Unread<'a>>,
+    fields: Range<u32>,
+    /// In [`AtHand::unread`], or behind its end.
+    unread: u32,
+}
+
+/// The rows that are run next.
+#[derive(Default)]
+struct AtHand<'a> {
+    rows: Vec<Arrived<'a>>,
+    unread: Vec<Unread<'a>>,
 }
 
 /// Rows that go through one task before the next one has its turn: enough to have a task's code and state at hand, few
@@ -306,8 +314,9 @@ impl Owner {
         block: &'a Block,
         range: Range<usize>,
         reader: &'a RefCell<Reader>,
-    ) -> Vec<Arrived<'a>> {
-        let mut arrived = Vec::with_capacity(range.len());
+    ) -> AtHand<'a> {
+        let mut arrived = AtHand::default();
+        arrived.rows.reserve(range.len());
         let Owner { shard, shards, tasks, version, known, series, nil, fields, queues, busy, rows_discarded, .. } =
             self;
         let Some(known) = known.get(receiver) else { return arrived };
@@ -332,9 +341,9 @@ impl Owner {
                 if queue.is_empty() {
                     busy.push(taker.task);
                 }
-                queue.push((arrived.len() as u32, taker.route));
+                queue.push((arrived.rows.len() as u32, taker.route));
             }
-            let first = fields.len();
+            let first = fields.len() as u32;
             for (name, cell) in columns.iter().zip(cells.iter()) {
                 let value = match cell {
                     Cell::Missing => continue,
@@ -345,8 +354,12 @@ impl Owner {
                 };
                 fields.push(Field { name: *name, value });
             }
-            let unread = cells.line().map(|line| Unread::new(columns, line, reader));
-            arrived.push(Arrived { head, series: number, fields: first..fields.len(), unread });
+            let mut unread = u32::MAX;
+            if let Some(line) = cells.line() {
+                unread = arrived.unread.len() as u32;
+                arrived.unread.push(Unread::new(columns, line, reader));
+            }
+            arrived.rows.push(Arrived { head, series: number, fields: first..fields.len() as u32, unread });
             Ok(())
         };
         let Ok(()) = block.visit(range, arrive);
@@ -354,7 +367,7 @@ impl Owner {
     }
 
     /// Runs the queued rows, one task after the other.
-    fn run_tasks(&mut self, block: &Block, arrived: &[Arrived<'_>], now: i64, failed: &mut impl FnMut(Failure)) {
+    fn run_tasks(&mut self, block: &Block, arrived: &AtHand<'_>, now: i64, failed: &mut impl FnMut(Failure)) {
         let Owner { tasks, series, nil, fields, queues, busy, rows_discarded, .. } = self;
         for task in busy.drain(..) {
             let (Some(running), Some(queue)) = (tasks.get_mut(task as usize), queues.get_mut(task as usize)) else {
@@ -368,10 +381,11 @@ impl Owner {
                         break;
                     }
                     left -= 1;
-                    let Some(row) = arrived.get(*place as usize) else { continue };
+                    let Some(row) = arrived.rows.get(*place as usize) else { continue };
                     let Some(Some(series)) = series.get(row.series as usize) else { continue };
-                    let at_hand = fields.get(row.fields.clone()).unwrap_or_default();
-                    let fields = match &row.unread {
+                    let range = row.fields.start as usize..row.fields.end as usize;
+                    let at_hand = fields.get(range).unwrap_or_default();
+                    let fields = match arrived.unread.get(row.unread as usize) {
                         Some(unread) => Fields::partly(at_hand, unread),
                         None => at_hand.into(),
                     };

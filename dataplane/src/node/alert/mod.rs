@@ -37,6 +37,7 @@ pub struct Alert {
     task: Rc<str>,
     levels: Levels,
     id: Template,
+    id_can_fail: bool,
     message: Template,
     details: Template,
     topics: Vec<String>,
@@ -118,10 +119,12 @@ impl Alert {
             let topic = topics.iter().position(|topic| *topic == event.topic)?;
             Some(((topic, event.id.as_str().into()), (event.level, event.time)))
         });
+        let id = template(Kind::Id, &plan.id)?;
         Ok(Alert {
             task: task.into(),
             levels: Levels::new(plan)?,
-            id: template(Kind::Id, &plan.id)?,
+            id_can_fail: id.can_fail(),
+            id,
             message: template(Kind::Message, &plan.message)?,
             details: template(Kind::Details, &plan.details)?,
             known: known.collect(),
@@ -171,8 +174,11 @@ impl Alert {
     /// Makes sure that the group has a state: a new group starts at the level that its id has in the topics.
     fn meet(&mut self, name: Name, group: &Group, tags: &TagSet) -> Result<(), Fault> {
         let is_new = self.states.get_mut(group).is_none();
+        if !is_new && !self.id_can_fail {
+            return Ok(());
+        }
         // Rendering shows in nothing but its failures until there is an event.
-        if self.id.can_fail() || (is_new && !self.known.is_empty()) {
+        if self.id_can_fail || (is_new && !self.known.is_empty()) {
             self.render_id(name, group, tags)?;
         }
         if !is_new {
