@@ -2,12 +2,12 @@
 //!
 //! An element is a line. `cargo bench -p farad-benches --bench line`.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::{
     line::{FastReader, Fields, Precision, time},
-    shard::receiver::Receiver,
+    routing::TaskRoute,
 };
 use farad_benches::lines::{BASE_TIME, Line, Shape, mix};
 use farad_tests::staging::{receiver_of, stage, task};
@@ -63,31 +63,40 @@ fn fields(criterion: &mut Criterion) {
     }
 }
 
-fn stage_warm(criterion: &mut Criterion, name: &str, mut receiver: Receiver, bodies: &[Vec<u8>]) {
+/// Stages bodies of known series; `prepare` gives the tasks and the bodies.
+fn stage_warm(criterion: &mut Criterion, name: &str, prepare: impl Fn() -> (Vec<Arc<TaskRoute>>, Vec<Vec<u8>>)) {
     let mut group = criterion.benchmark_group("stage");
-    let mut rounds = bodies.iter().cycle();
-    for body in bodies {
-        assert!(stage(&mut receiver, body, usize::MAX).is_ok());
-    }
     group.throughput(Throughput::Elements(LINES as u64));
     group.bench_function(name, |bencher| {
-        bencher.iter(|| rounds.next().map(|body| black_box(stage(&mut receiver, body, usize::MAX)).is_ok()));
+        let (tasks, bodies) = prepare();
+        let mut receiver = receiver_of(FastReader::default(), tasks);
+        let mut stage = |body: &Vec<u8>| {
+            let committed = stage(&mut receiver, body, usize::MAX);
+            committed
+                .into_iter()
+                .flat_map(|committed| committed.blocks)
+                .for_each(|(_, block)| receiver.recycle(black_box(block)));
+        };
+        bodies.iter().for_each(&mut stage);
+        let mut rounds = bodies.iter().cycle();
+        bencher.iter(|| rounds.next().map(&mut stage));
     });
 }
 
 /// Bodies of known series, by what tasks want of them.
 fn wanted(criterion: &mut Criterion) {
+    let wants: [(&str, Option<&[&str]>); 4] = [
+        ("nothing", None),
+        ("one field", Some(&["usage_idle"])),
+        ("four fields", Some(&["usage_idle", "user", "system", "usage_steal"])),
+        ("whole points", Some(&[])),
+    ];
     for (name, shape) in SHAPES {
-        let bodies = [body(shape, (0..LINES).map(|n| n % 1_000), 1_000)];
-        let tasks = [
-            ("nothing", vec![]),
-            ("one field", vec![task(1, "cpu", &["usage_idle"])]),
-            ("four fields", vec![task(1, "cpu", &["usage_idle", "user", "system", "usage_steal"])]),
-            ("whole points", vec![task(1, "cpu", &[])]),
-        ];
-        for (wanted, tasks) in tasks {
-            let receiver = receiver_of(FastReader::default(), tasks);
-            stage_warm(criterion, &format!("{name}/{wanted}"), receiver, &bodies);
+        for (wanted, fields) in wants {
+            stage_warm(criterion, &format!("{name}/{wanted}"), || {
+                let tasks = fields.map(|fields| task(1, "cpu", fields)).into_iter().collect();
+                (tasks, vec![body(shape, (0..LINES).map(|n| n % 1_000), 1_000)])
+            });
         }
     }
 }
@@ -95,20 +104,18 @@ fn wanted(criterion: &mut Criterion) {
 /// Bodies of many series, in the order of the last time and in another one.
 fn series(criterion: &mut Criterion) {
     for series in [1_000, 100_000, 1_000_000] {
-        for shuffled in [false, true] {
-            let mut passes: Vec<usize> = (0..series).collect();
-            if shuffled {
-                passes.extend_from_within(..);
-                passes.extend_from_within(..series);
-                for (pass, order) in passes.chunks_mut(series).enumerate() {
-                    order.sort_by_cached_key(|series| mix((*series as u64) << 20 | pass as u64));
+        for shuffles in [0, 3] {
+            let order = if shuffles > 0 { "shuffled" } else { "in order" };
+            stage_warm(criterion, &format!("{series} series {order}"), || {
+                let mut passes: Vec<usize> = (0..series).cycle().take(series * shuffles.max(1)).collect();
+                if shuffles > 0 {
+                    for (pass, order) in passes.chunks_mut(series).enumerate() {
+                        order.sort_by_cached_key(|series| mix((*series as u64) << 20 | pass as u64));
+                    }
                 }
-            }
-            let part = |part: &[usize]| body(Shape::Telegraf, part.iter().copied().cycle().take(LINES), series);
-            let bodies: Vec<_> = passes.chunks(LINES).map(part).collect();
-            let receiver = receiver_of(FastReader::default(), vec![]);
-            let order = if shuffled { "shuffled" } else { "in order" };
-            stage_warm(criterion, &format!("{series} series {order}"), receiver, &bodies);
+                let part = |part: &[usize]| body(Shape::Telegraf, part.iter().copied().cycle().take(LINES), series);
+                (vec![], passes.chunks(LINES).map(part).collect())
+            });
         }
     }
 }

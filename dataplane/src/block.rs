@@ -85,9 +85,17 @@ pub struct Block {
 }
 
 impl Block {
-    /// An empty block of a body whose first byte came under the plan epoch `epoch`.
-    pub fn new(epoch: u64) -> Self {
-        Block { epoch, ..Block::default() }
+    /// Empties a block for a body of the plan epoch `epoch`; its memory stays.
+    pub fn reuse(&mut self, epoch: u64) {
+        let Block { epoch: of, order, definitions, runs, rows, bits, kinds, arena, lines } = self;
+        (*of, *order) = (epoch, 0);
+        definitions.clear();
+        runs.clear();
+        rows.clear();
+        bits.clear();
+        kinds.clear();
+        arena.clear();
+        lines.clear();
     }
 
     /// Begins a row; its cells follow by [`Block::push`], as many as `columns` has, and then [`Block::push_line`] if it is
@@ -135,13 +143,15 @@ impl Block {
         self.rows.is_empty()
     }
 
-    /// Bytes held, for the staging budget.
+    /// Bytes of memory held, in use or not.
     pub fn bytes(&self) -> usize {
-        self.rows.len() * size_of::<RowHead>()
-            + self.bits.len() * 9
-            + self.arena.len()
-            + self.lines.len()
-            + self.runs.len() * size_of::<Run>()
+        self.rows.capacity() * size_of::<RowHead>()
+            + self.bits.capacity() * size_of::<u64>()
+            + self.kinds.capacity()
+            + self.arena.capacity()
+            + self.lines.capacity()
+            + self.runs.capacity() * size_of::<Run>()
+            + self.definitions.capacity() * size_of::<Definition>()
     }
 
     /// Replaces numbers of series: for bodies whose new series got their final number at commit.

@@ -47,13 +47,14 @@
 //!
 //! # What it costs
 //!
-//! - About 45 vector and 60 scalar instructions a window, also for a window with two bytes in use. Wide lines pay most
-//!   for (1), short ones for the call and (5).
+//! - With AVX2 about 45 vector and 60 scalar instructions a window, with AVX-512 a dozen and 60, also for a window with two
+//!   bytes in use. Wide lines pay most for (1), short ones for the call and (5).
 //! - A string or boolean anywhere makes the whole line slow: three to five times. Telegraf writes few of them.
 //! - `.5`, `+1`, tabs, blanks behind the time, negative times are legal and slow.
 //! - Fields beyond [`WINDOWS_MAX`] windows are slow: the map is a fixed array.
 
 use super::{
+    equal::equal,
     masks::{Classify, WINDOW},
     number, swar,
     timestamp::Precision,
@@ -85,9 +86,19 @@ struct Marks {
 /// Reads plain lines with the instructions that the processor has.
 #[derive(Debug)]
 pub struct FastReader {
-    #[cfg(target_arch = "x86_64")]
-    avx2: Option<super::avx2::Avx2>,
+    isa: Isa,
     map: FieldMap,
+}
+
+/// What makes masks.
+#[derive(Clone, Copy, Debug)]
+enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(super::avx512::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(super::avx2::Avx2),
+    /// Nothing: every line is left to the scalar reader.
+    Scalar,
 }
 
 /// A good line: its fields, its time, its length.
@@ -110,24 +121,33 @@ pub struct Number {
     end: usize,
 }
 
+impl Isa {
+    fn detect() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = super::avx512::Avx512::detect().map(Isa::Avx512);
+            if let Some(isa) = avx512.or_else(|| super::avx2::Avx2::detect().map(Isa::Avx2)) {
+                return isa;
+            }
+        }
+        Isa::Scalar
+    }
+}
+
 impl Default for FastReader {
     fn default() -> Self {
-        FastReader {
-            #[cfg(target_arch = "x86_64")]
-            avx2: super::avx2::Avx2::detect(),
-            map: FieldMap { windows: [Marks::default(); WINDOWS_MAX], len: 0 },
-        }
+        FastReader::with(Isa::detect())
     }
 }
 
 impl FastReader {
+    fn with(isa: Isa) -> FastReader {
+        FastReader { isa, map: FieldMap { windows: [Marks::default(); WINDOWS_MAX], len: 0 } }
+    }
+
     /// One that leaves every line to the scalar reader: what tests compare with.
     pub fn scalar() -> FastReader {
-        FastReader {
-            #[cfg(target_arch = "x86_64")]
-            avx2: None,
-            ..FastReader::default()
-        }
+        FastReader::with(Isa::Scalar)
     }
 
     /// Reads the line whose fields `text` begins with, behind a key without backslashes and one blank; `text` goes on to
@@ -138,14 +158,15 @@ impl FastReader {
         Some(FastLine { text, map: &self.map, end, time, bytes })
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[inline]
     fn fields(&mut self, text: &[u8]) -> Option<usize> {
-        self.avx2?.fields(text, &mut self.map)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn fields(&mut self, _text: &[u8]) -> Option<usize> {
-        None
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(avx512) => avx512.fields(text, &mut self.map),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(avx2) => avx2.fields(text, &mut self.map),
+            Isa::Scalar => None,
+        }
     }
 }
 
@@ -293,7 +314,7 @@ impl<'a> FastLine<'a> {
             let mut candidates = (marks.names << length | before >> (WINDOW - length)) & marks.equals;
             while let Some(bit) = candidates.checked_ilog2() {
                 let equals = index * WINDOW + bit as usize;
-                if self.text.get(equals - length..equals) == Some(name) {
+                if self.text.get(equals - length..equals).is_some_and(|found| equal(found, name)) {
                     return self.number(index, bit, equals);
                 }
                 candidates ^= 1 << bit;
@@ -409,8 +430,12 @@ mod tests {
     fn agrees(body: &[u8], precision: Precision) -> bool {
         let found = fast(Bytewise, body, precision);
         #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = crate::line::avx2::Avx2::detect() {
-            assert_eq!(fast(avx2, body, precision), found, "{:?}", String::from_utf8_lossy(body));
+        {
+            let avx2 = crate::line::avx2::Avx2::detect().map(|avx2| fast(avx2, body, precision));
+            let avx512 = crate::line::avx512::Avx512::detect().map(|avx512| fast(avx512, body, precision));
+            for seen in [avx2, avx512].into_iter().flatten() {
+                assert_eq!(seen, found, "{:?}", String::from_utf8_lossy(body));
+            }
         }
         if found.is_some() {
             assert_eq!(found, scalar(body, precision), "{:?}", String::from_utf8_lossy(body));

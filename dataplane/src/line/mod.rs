@@ -17,6 +17,9 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod equal;
 mod error;
 mod fast;
 mod fields;
@@ -31,6 +34,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use equal::equal;
 pub use error::{BodyErrors, Reason};
 pub use fast::{FastLine, FastReader, Number};
 pub use fields::{Fields, RawField, RawValue};

@@ -14,6 +14,7 @@
 use memchr::memchr;
 
 use super::prefetch::prefetch;
+use crate::line::equal;
 
 /// A database and retention policy of some writer, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -208,22 +209,6 @@ impl Table {
             prefetch(&self.arena, series.start as usize + usize::from(series.len));
         }
     }
-}
-
-/// Whether two texts of equal length are equal: 32 bytes at a time, the rest by halves that overlap. Most keys are
-/// shorter than what a call of `memcmp` pays off for.
-#[inline]
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    let (Some(tail), Some(other_tail)) = (one.last_chunk::<16>(), other.last_chunk::<16>()) else {
-        return match (one.first_chunk::<8>(), one.last_chunk::<8>()) {
-            (Some(head), Some(tail)) => other.starts_with(head) && other.ends_with(tail),
-            _ => one == other,
-        };
-    };
-    let ((chunks, rest), (others, other_rest)) = (one.as_chunks::<32>(), other.as_chunks::<32>());
-    chunks.iter().zip(others).all(|(one, other)| one == other)
-        && (rest.len() <= 16 || rest.first_chunk::<16>() == other_rest.first_chunk::<16>())
-        && tail == other_tail
 }
 
 #[cfg(test)]

@@ -41,7 +41,15 @@ pub struct Receiver {
     pub(super) text: String,
     /// Of bodies that are committed, to be used again.
     pub(super) spare_ingress: Vec<BodyIngress>,
+    /// Blocks that were run, to be used again.
+    pub(super) spare_blocks: Vec<Block>,
 }
+
+/// Blocks that a receiver keeps for the next bodies.
+const SPARE_BLOCKS: usize = 8;
+
+/// A larger block is not kept.
+const SPARE_BLOCK_BYTES: usize = 4 << 20;
 
 /// The blocks of a good body, by owner; series numbers of the cache are void if `forgot`.
 pub struct Committed {
@@ -69,6 +77,7 @@ impl Receiver {
             reader,
             text: String::new(),
             spare_ingress: Vec::new(),
+            spare_blocks: Vec::new(),
         }
     }
 
@@ -130,7 +139,11 @@ impl Receiver {
             }
         }
         let mut blocks = Vec::new();
-        for (owner, mut block) in staging.blocks.into_iter().enumerate().filter(|(_, block)| !block.is_empty()) {
+        for (owner, mut block) in staging.blocks.into_iter().enumerate() {
+            if block.is_empty() {
+                self.recycle(block);
+                continue;
+            }
             block.order = order;
             if !numbers.is_empty() {
                 block.renumber(final_number);
@@ -138,6 +151,19 @@ impl Receiver {
             blocks.push((owner, block));
         }
         Committed { blocks, restage: false, forgot: false }
+    }
+
+    /// Takes back a block that was run: memory that a body's rows fit into need not be asked for again.
+    pub fn recycle(&mut self, block: Block) {
+        if self.spare_blocks.len() < SPARE_BLOCKS && block.bytes() <= SPARE_BLOCK_BYTES {
+            self.spare_blocks.push(block);
+        }
+    }
+
+    pub(super) fn block(&mut self) -> Block {
+        let mut block = self.spare_blocks.pop().unwrap_or_default();
+        block.reuse(self.routing.epoch);
+        block
     }
 
     /// Series that a body brought enter the cache; returns their numbers there.

@@ -62,7 +62,7 @@ impl Receiver {
             space,
             precision,
             arrival: precision.truncate(arrival),
-            blocks: (0..self.shards).map(|_| Block::new(self.routing.epoch)).collect(),
+            blocks: (0..self.shards).map(|_| self.block()).collect(),
             new: Table::default(),
             untold: Vec::new(),
             errors: BodyErrors::default(),
