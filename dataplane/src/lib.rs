@@ -20,6 +20,7 @@ pub mod line;
 pub mod logging;
 pub mod name;
 pub mod node;
+pub mod packed;
 pub mod point;
 pub mod process;
 pub mod reactor;

@@ -10,6 +10,7 @@ use crate::{
     fields::Fields,
     group::Group,
     name::Name,
+    packed::Packed,
     tags::TagSet,
     value::{Field, Value, field},
 };
@@ -58,54 +59,105 @@ pub struct Batch<'a> {
 
 /// The points of a batch, in order.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a>(&'a [Row]);
+pub struct Rows<'a>(Stored<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Stored<'a> {
+    List(&'a [Row]),
+    Columns(&'a Packed),
+}
 
 impl<'a> Rows<'a> {
     pub fn new(rows: &'a [Row]) -> Self {
-        Rows(rows)
+        Rows(Stored::List(rows))
+    }
+
+    pub fn packed(packed: &'a Packed) -> Self {
+        Rows(Stored::Columns(packed))
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        match self.0 {
+            Stored::List(rows) => rows.len(),
+            Stored::Columns(packed) => packed.len(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     pub fn get(&self, index: usize) -> Option<RowRef<'a>> {
-        self.0.get(index).map(RowRef)
+        (index < self.len()).then(|| self.at(index))
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = RowRef<'a>> + ExactSizeIterator + use<'a> {
-        self.0.iter().map(RowRef)
+        let rows = *self;
+        (0..self.len()).map(move |index| rows.at(index))
+    }
+
+    /// The row at an index that is in range.
+    fn at(self, index: usize) -> RowRef<'a> {
+        match self.0 {
+            Stored::List(rows) => RowRef(Place::Row(&rows[index])),
+            Stored::Columns(packed) => RowRef(Place::Cells(packed, index)),
+        }
+    }
+
+    /// The values of a field in order of rows, where that is cheaply known to be a float in each of them.
+    pub fn floats(&self, name: Name) -> Option<impl Iterator<Item = f64> + use<'a>> {
+        match self.0 {
+            Stored::List(_) => None,
+            Stored::Columns(packed) => packed.floats(name),
+        }
     }
 }
-
 /// One point of a batch, borrowed. Nodes read rows through this only, so that storage can change behind it.
 #[derive(Clone, Copy, Debug)]
-pub struct RowRef<'a>(&'a Row);
+pub struct RowRef<'a>(Place<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    Row(&'a Row),
+    /// In range.
+    Cells(&'a Packed, usize),
+}
 
 impl<'a> RowRef<'a> {
     pub fn time(self) -> i64 {
-        self.0.time
+        match self.0 {
+            Place::Row(row) => row.time,
+            Place::Cells(packed, row) => packed.time(row),
+        }
     }
 
     pub fn tags(self) -> &'a Rc<TagSet> {
-        &self.0.tags
+        match self.0 {
+            Place::Row(row) => &row.tags,
+            Place::Cells(packed, row) => packed.tags(row),
+        }
     }
 
     pub fn field(self, name: Name) -> Option<Cow<'a, Value>> {
-        field(&self.0.fields, name).map(Cow::Borrowed)
+        match self.0 {
+            Place::Row(row) => field(&row.fields, name).map(Cow::Borrowed),
+            Place::Cells(packed, row) => packed.field(row, name).map(Cow::Owned),
+        }
     }
 
     pub fn fields(self) -> Cow<'a, [Field]> {
-        Cow::Borrowed(&self.0.fields)
+        match self.0 {
+            Place::Row(row) => Cow::Borrowed(&row.fields),
+            Place::Cells(packed, row) => Cow::Owned(packed.fields(row)),
+        }
     }
 
     /// An owned row with the same content; copies no text.
     pub fn to_row(self) -> Row {
-        self.0.clone()
+        match self.0 {
+            Place::Row(row) => row.clone(),
+            Place::Cells(packed, row) => packed.to_row(row),
+        }
     }
 }
 
@@ -138,7 +190,7 @@ impl Row {
     }
 
     pub fn as_ref(&self) -> RowRef<'_> {
-        RowRef(self)
+        RowRef(Place::Row(self))
     }
 }
 

@@ -91,11 +91,12 @@ impl Eval {
         results.clear();
         for ((name, lambda), state) in self.lambdas.iter_mut().zip(states) {
             for reference in lambda.references() {
+                if field(results, *reference).is_none() {
+                    continue;
+                }
                 let original =
                     fields.get(*reference).cloned().or_else(|| tags.get(*reference).cloned().map(Value::String));
-                if let Some(original) = original
-                    && field(results, *reference).is_some()
-                {
+                if let Some(original) = original {
                     set_field(results, *reference, original);
                 }
             }
@@ -112,6 +113,7 @@ impl Eval {
         }
         kept.clear();
         match &self.keep {
+            KeepNames::Results if self.tags.is_empty() => std::mem::swap(kept, results),
             KeepNames::Results => {
                 // Only what lambdas made, not the originals that took a result's place under another lambda's name.
                 kept.extend(results.iter().filter(|result| !self.tags.contains(&result.name)).cloned());

@@ -5,10 +5,18 @@ use std::cmp::Ordering;
 use super::{Sample, Type, accumulate::compare};
 use crate::value::Value;
 
+/// Order of floats, NaNs behind all others: sorting needs an order that is total.
+fn of_floats(one: f64, other: f64) -> Ordering {
+    one.partial_cmp(&other).unwrap_or_else(|| one.is_nan().cmp(&other.is_nan()))
+}
+
 /// Sorted by value; equal values (and NaNs) in order of arrival.
 pub fn sorted(samples: &[Sample]) -> Vec<&Sample> {
     let mut sorted: Vec<&Sample> = samples.iter().collect();
-    sorted.sort_by(|one, other| compare(&one.value, &other.value).unwrap_or(Ordering::Equal));
+    sorted.sort_by(|one, other| match (&one.value, &other.value) {
+        (Value::Float(one), Value::Float(other)) => of_floats(*one, *other),
+        (one, other) => compare(one, other).unwrap_or(Ordering::Equal),
+    });
     sorted
 }
 
@@ -48,11 +56,18 @@ pub fn mode(samples: &[Sample]) -> Option<Value> {
 
 /// The point at a percentile by nearest rank; `None` outside of the ranks.
 pub fn percentile(samples: &[Sample], percent: f64) -> Option<&Sample> {
-    let rank = (samples.len() as f64 * percent / 100.0 + 0.5).floor() - 1.0;
-    if !(0.0..samples.len() as f64).contains(&rank) {
-        return None;
-    }
-    sorted(samples).get(rank as usize).copied()
+    sorted(samples).get(rank(samples.len(), percent)?).copied()
+}
+
+/// The same of floats with their places, which come out of order.
+pub fn percentile_of_floats(floats: &mut [(f64, usize)], percent: f64) -> Option<(f64, usize)> {
+    let rank = rank(floats.len(), percent)?;
+    Some(*floats.select_nth_unstable_by(rank, |one, other| of_floats(one.0, other.0).then(one.1.cmp(&other.1))).1)
+}
+
+fn rank(count: usize, percent: f64) -> Option<usize> {
+    let rank = (count as f64 * percent / 100.0 + 0.5).floor() - 1.0;
+    (0.0..count as f64).contains(&rank).then_some(rank as usize)
 }
 
 /// Sample standard deviation by a running mean; 0 of one value.
@@ -69,4 +84,27 @@ pub fn stddev(samples: &[Sample]) -> Option<Value> {
     }
     let squares: f64 = samples.iter().map(|sample| (sample.float() - mean).powi(2)).sum();
     Some(Value::Float((squares / (samples.len() - 1) as f64).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_percentile_of_floats_is_that_of_samples(
+            values in proptest::collection::vec(prop_oneof![
+                (-3..3_i32).prop_map(f64::from), Just(-0.0), Just(f64::NAN), any::<f64>()
+            ], 0..70),
+            percent in prop_oneof![0.0..101.0_f64, Just(50.0), Just(100.0)],
+        ) {
+            let sample = |(row, value): (usize, &f64)| Sample { time: row as i64, value: Value::Float(*value), row };
+            let samples: Vec<Sample> = values.iter().enumerate().map(sample).collect();
+            let mut floats: Vec<(f64, usize)> = values.iter().copied().zip(0..).collect();
+            let expected = percentile(&samples, percent).map(|sample| sample.row);
+            prop_assert_eq!(percentile_of_floats(&mut floats, percent).map(|(_, row)| row), expected);
+        }
+    }
 }

@@ -23,7 +23,15 @@ pub struct Reduce {
     shape: Shape,
     /// On a batch edge the name of the group's first batch, on a stream edge the present run.
     states: GroupStates<State>,
+    scratch: Scratch,
+}
+
+/// The values that are being reduced.
+#[derive(Default)]
+struct Scratch {
     samples: Vec<Sample>,
+    /// Floats and their rows, where all values are floats.
+    floats: Vec<(f64, usize)>,
 }
 
 /// What does not change.
@@ -61,7 +69,7 @@ impl Reduce {
         };
         let function = function.clone();
         let shape = Shape { function, field, result, empty, use_point_times, wants, names };
-        Ok(Reduce { shape, states: GroupStates::default(), samples: Vec::new() })
+        Ok(Reduce { shape, states: GroupStates::default(), scratch: Scratch::default() })
     }
 }
 
@@ -75,9 +83,19 @@ struct Input<'a> {
 }
 
 impl Shape {
-    fn reduce(&self, input: Input<'_>, samples: &mut Vec<Sample>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+    fn reduce(&self, input: Input<'_>, scratch: &mut Scratch, out: &mut Outlet<'_>) -> Result<(), Fault> {
         if accumulates(&self.function) {
             return self.accumulate(input, out);
+        }
+        let Scratch { samples, floats } = scratch;
+        if let InfluxQlFunction::Percentile(percent) = &self.function
+            && let Some(values) = input.rows.floats(self.field)
+        {
+            floats.clear();
+            floats.extend(values.enumerate().map(|(row, value)| (value, row)));
+            let Some((value, row)) = order::percentile_of_floats(floats, percent.0) else { return Ok(()) };
+            let row = input.rows.get(row);
+            return self.emit_row(input, row, Value::Float(value), row.map(RowRef::time), out);
         }
         let Some(kind) = self.collect(input.rows, samples, out) else { return Ok(()) };
         let only = |sample: &Sample| samples.len() == 1 && sample.row < input.rows.len();
@@ -299,7 +317,7 @@ impl Operator for Reduce {
             let rows = std::mem::take(&mut run.rows);
             let input = Input { name: run.name, group: point.group, time: run.time, rows: Rows::new(&rows) };
             (run.name, run.time) = (point.name, point.time);
-            self.shape.reduce(input, &mut self.samples, out)?;
+            self.shape.reduce(input, &mut self.scratch, out)?;
             let run = self.states.get_or_insert_with(point.group, new);
             run.rows = rows;
             run.rows.clear();
@@ -314,7 +332,7 @@ impl Operator for Reduce {
         let new = || State { name: batch.name, time: batch.time, rows: Vec::new() };
         let name = self.states.get_or_insert_with(batch.group, new).name;
         let input = Input { name, group: batch.group, time: batch.time, rows: batch.rows };
-        self.shape.reduce(input, &mut self.samples, out)
+        self.shape.reduce(input, &mut self.scratch, out)
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {

@@ -1,15 +1,15 @@
 //! Windows by number of points.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Keep;
+use super::buffer::{Buffer, Keep};
 use crate::{
     group::{Group, GroupStates, Groups},
     name::Name,
     node::{Fault, Operator, Outlet, SnapshotError, from_state, to_state},
-    point::{Batch, Point, Row, Rows},
+    point::{Batch, Point},
 };
 
 pub struct CountWindow {
@@ -24,7 +24,7 @@ pub struct CountWindow {
 struct Window {
     name: Name,
     /// The last points, `period` at most.
-    rows: VecDeque<Row>,
+    points: Buffer,
     /// Points so far, and how many there are at the next emission.
     count: u64,
     next_emit: u64,
@@ -39,18 +39,18 @@ impl CountWindow {
 impl Operator for CountWindow {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let next_emit = if self.fill_period { self.period as u64 } else { self.every };
-        let new = || Window { name: point.name, rows: VecDeque::new(), count: 0, next_emit };
+        let new = || Window { name: point.name, points: self.keep.buffer(), count: 0, next_emit };
         let window = self.windows.get_or_insert_with(point.group, new);
-        if window.rows.len() == self.period {
-            window.rows.pop_front();
+        if window.points.len() == self.period {
+            window.points.pop_front();
         }
-        window.rows.push_back(self.keep.row(point));
+        self.keep.push(&mut window.points, point);
         window.count += 1;
         if window.count != window.next_emit {
             return Ok(());
         }
         window.next_emit += self.every;
-        let rows = Rows::new(window.rows.make_contiguous());
+        let rows = window.points.rows();
         out.batch(&Batch { name: window.name, group: point.group, time: point.time, rows })
     }
 

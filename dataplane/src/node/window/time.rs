@@ -1,16 +1,16 @@
 //! Windows by time. The clock is the points' time alone, and each group has its own.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Keep;
+use super::buffer::{Buffer, Keep};
 use crate::{
     gotime::truncate,
     group::{Group, GroupStates, Groups},
     name::Name,
     node::{Fault, Operator, Outlet, SnapshotError, from_state, to_state},
-    point::{Barrier, Batch, Point, Row, Rows},
+    point::{Barrier, Batch, Point},
 };
 
 /// When windows are emitted. Nanoseconds.
@@ -58,8 +58,7 @@ struct Window {
     /// Of the group's first point, for ever.
     name: Name,
     next_emit: i64,
-    /// In order of arrival.
-    rows: VecDeque<Row>,
+    points: Buffer,
 }
 
 impl TimeWindow {
@@ -71,14 +70,13 @@ impl TimeWindow {
 impl Window {
     /// Drops rows from the front while `old` says so.
     fn purge(&mut self, old: impl Fn(i64) -> bool) {
-        while self.rows.front().is_some_and(|row| old(row.as_ref().time())) {
-            self.rows.pop_front();
+        while self.points.front().is_some_and(&old) {
+            self.points.pop_front();
         }
     }
 
     fn emit(&mut self, group: &Rc<Group>, time: i64, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let rows = Rows::new(self.rows.make_contiguous());
-        out.batch(&Batch { name: self.name, group, time, rows })
+        out.batch(&Batch { name: self.name, group, time, rows: self.points.rows() })
     }
 
     /// Time has reached `now`: emits the window that ends before it, if there is one.
@@ -101,15 +99,15 @@ impl Window {
 impl Operator for TimeWindow {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let clock = self.clock;
-        let new = || Window { name: point.name, next_emit: clock.first(point.time), rows: VecDeque::new() };
+        let new = || Window { name: point.name, next_emit: clock.first(point.time), points: self.keep.buffer() };
         let window = self.windows.get_or_insert_with(point.group, new);
         // A window without every has its right end inside.
         if clock.every == 0 {
-            window.rows.push_back(self.keep.row(point));
+            self.keep.push(&mut window.points, point);
             return window.advance(clock, point.group, point.time, out);
         }
         window.advance(clock, point.group, point.time, out)?;
-        window.rows.push_back(self.keep.row(point));
+        self.keep.push(&mut window.points, point);
         Ok(())
     }
 
@@ -120,7 +118,7 @@ impl Operator for TimeWindow {
     /// A barrier moves the clock like a point, and ends here.
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let clock = self.clock;
-        let new = || Window { name: barrier.name, next_emit: clock.first(barrier.time), rows: VecDeque::new() };
+        let new = || Window { name: barrier.name, next_emit: clock.first(barrier.time), points: self.keep.buffer() };
         self.windows.get_or_insert_with(barrier.group, new).advance(clock, barrier.group, barrier.time, out)
     }
 

@@ -1,0 +1,163 @@
+//! Rows of numbers in columns: what a buffered window keeps where it can.
+//!
+//! A row takes 8 bytes for its time and 9 for each cell. The tags of a group's points are mostly those of one series, and
+//! are then kept once.
+
+use std::{collections::VecDeque, rc::Rc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fields::Fields,
+    name::Name,
+    point::Row,
+    tags::TagSet,
+    value::{Field, Value},
+};
+
+/// Rows with cells under a few names, in order of arrival.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Packed {
+    columns: Rc<[Name]>,
+    times: VecDeque<i64>,
+    /// Row by row.
+    cells: VecDeque<u64>,
+    kinds: VecDeque<Kind>,
+    tags: Tags,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// The row has no such field.
+    None,
+    Float,
+    Int,
+    Bool,
+    Duration,
+}
+
+/// Tags of the rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Tags {
+    Same(Rc<TagSet>),
+    Each(VecDeque<Rc<TagSet>>),
+}
+
+/// A row has a value that is no number or bool: it does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoesNotFit;
+
+impl Packed {
+    pub fn new(columns: Rc<[Name]>) -> Packed {
+        let tags = Tags::Same(Rc::default());
+        Packed { columns, times: VecDeque::new(), cells: VecDeque::new(), kinds: VecDeque::new(), tags }
+    }
+
+    /// Adds a row at the end, or nothing.
+    pub fn push(&mut self, time: i64, tags: &Rc<TagSet>, fields: Fields<'_>) -> Result<(), DoesNotFit> {
+        let filled = self.cells.len();
+        for name in self.columns.iter() {
+            let (kind, bits) = match fields.get(*name) {
+                None => (Kind::None, 0),
+                Some(Value::Float(x)) => (Kind::Float, x.to_bits()),
+                Some(Value::Int(x)) => (Kind::Int, x.cast_unsigned()),
+                Some(Value::Bool(x)) => (Kind::Bool, u64::from(*x)),
+                Some(Value::Duration(x)) => (Kind::Duration, x.cast_unsigned()),
+                Some(Value::String(_) | Value::Null | Value::Missing) => {
+                    self.cells.truncate(filled);
+                    self.kinds.truncate(filled);
+                    return Err(DoesNotFit);
+                }
+            };
+            self.cells.push_back(bits);
+            self.kinds.push_back(kind);
+        }
+        self.push_tags(tags);
+        self.times.push_back(time);
+        Ok(())
+    }
+
+    fn push_tags(&mut self, tags: &Rc<TagSet>) {
+        match &mut self.tags {
+            Tags::Same(same) if Rc::ptr_eq(same, tags) => {}
+            Tags::Same(same) if self.times.is_empty() || same == tags => *same = tags.clone(),
+            Tags::Same(same) => {
+                let mut each: VecDeque<_> = std::iter::repeat_n(same.clone(), self.times.len()).collect();
+                each.push_back(tags.clone());
+                self.tags = Tags::Each(each);
+            }
+            Tags::Each(each) => each.push_back(tags.clone()),
+        }
+    }
+
+    pub fn pop_front(&mut self) {
+        if self.times.pop_front().is_some() {
+            self.cells.drain(..self.columns.len());
+            self.kinds.drain(..self.columns.len());
+            if let Tags::Each(each) = &mut self.tags {
+                each.pop_front();
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// Time of a row that there is.
+    pub fn time(&self, row: usize) -> i64 {
+        self.times[row]
+    }
+
+    /// Tags of a row that there is.
+    pub fn tags(&self, row: usize) -> &Rc<TagSet> {
+        match &self.tags {
+            Tags::Same(tags) => tags,
+            Tags::Each(each) => &each[row],
+        }
+    }
+
+    pub fn field(&self, row: usize, name: Name) -> Option<Value> {
+        self.cell(row, self.column(name)?)
+    }
+
+    pub fn fields(&self, row: usize) -> Vec<Field> {
+        let field = |(column, name): (usize, &Name)| Some(Field { name: *name, value: self.cell(row, column)? });
+        self.columns.iter().enumerate().filter_map(field).collect()
+    }
+
+    /// A row that there is, in a piece.
+    pub fn to_row(&self, row: usize) -> Row {
+        Row::new(self.time(row), self.tags(row).clone(), &self.fields(row))
+    }
+
+    /// The values of a column in order of rows, if each row has one and all are floats.
+    pub fn floats(&self, name: Name) -> Option<impl Iterator<Item = f64> + use<'_>> {
+        let (column, width) = (self.column(name)?, self.columns.len());
+        let is_float = |kind: &Kind| *kind == Kind::Float;
+        if !self.kinds.iter().skip(column).step_by(width).all(is_float) {
+            return None;
+        }
+        Some(self.cells.iter().skip(column).step_by(width).map(|bits| f64::from_bits(*bits)))
+    }
+
+    fn column(&self, name: Name) -> Option<usize> {
+        self.columns.iter().position(|column| *column == name)
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Option<Value> {
+        let at = row * self.columns.len() + column;
+        let bits = *self.cells.get(at)?;
+        match self.kinds.get(at)? {
+            Kind::None => None,
+            Kind::Float => Some(Value::Float(f64::from_bits(bits))),
+            Kind::Int => Some(Value::Int(bits.cast_signed())),
+            Kind::Bool => Some(Value::Bool(bits != 0)),
+            Kind::Duration => Some(Value::Duration(bits.cast_signed())),
+        }
+    }
+}
