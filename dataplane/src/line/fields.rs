@@ -127,6 +127,8 @@ impl<'a> Fields<'a> {
                 b'\\' if self.at + 1 < self.line.len() => self.at += 1,
                 b'"' => in_quotes = !in_quotes,
                 b',' | b' ' if !in_quotes => break,
+                // The last byte of the line escapes nothing.
+                b'\\' => {}
                 _ if in_quotes => {
                     // Straight to the next byte that can matter.
                     let rest = self.line.get(self.at..).unwrap_or_default();

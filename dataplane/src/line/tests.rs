@@ -175,7 +175,7 @@ fn what_is_refused_and_why() {
                 "m v=t\r",
             ],
         ),
-        ("unbalanced quotes", &["m v=\"a", "m v=\"a\"b\""]),
+        ("unbalanced quotes", &["m v=\"a", "m v=\"a\"b\"", "m v=\"a\\", "m v=\"\\"]),
         (
             "unable to parse integer 9223372036854775808: strconv.ParseInt: parsing \"9223372036854775808\": value out of range",
             &["m v=9223372036854775808i"],
