@@ -92,6 +92,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         paths,
         program: dataplane_program(&config),
         shards: config.farad.shards,
+        receive: config.farad.receive.clone(),
         log: (config.logging.file.clone(), config.logging.level.clone()),
         router: api::router(api),
         settings: Settings {

@@ -2,10 +2,13 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf};
 
-use crate::routing::SHARDS_MAX;
+use crate::{
+    reactor::{Choice, UnknownChoice},
+    routing::SHARDS_MAX,
+};
 
 pub const USAGE: &str =
-    "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--log-file FILE] [--log-level LEVEL]
+    "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--receive auto|io_uring|epoll] [--log-file FILE] [--log-level LEVEL]
 The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
 
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct Config {
     /// Unix socket of the control plane's HTTP API.
     pub control: PathBuf,
     pub shards: usize,
+    pub receive: Choice,
     /// As in the configuration of the control plane.
     pub log_file: String,
     pub log_level: String,
@@ -32,6 +36,8 @@ pub enum ConfigError {
     NoValue(String),
     #[error("--shards wants a number from 0 (automatic) to {SHARDS_MAX}, not {0:?}")]
     Shards(String),
+    #[error("--receive: {0}\n{USAGE}")]
+    Receive(#[from] UnknownChoice),
     #[error("{0} is missing\n{USAGE}")]
     Missing(&'static str),
     #[error("no listening socket was passed as file descriptor 3\n{USAGE}")]
@@ -41,6 +47,7 @@ pub enum ConfigError {
 impl Config {
     pub fn from_environment() -> Result<Config, ConfigError> {
         let (mut link, mut control, mut shards) = (None, None, 0);
+        let mut receive = Choice::Automatic;
         let (mut log_file, mut log_level) = (String::new(), String::new());
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -52,6 +59,7 @@ impl Config {
                     let text = value()?;
                     shards = text.parse().ok().filter(|n| *n <= SHARDS_MAX).ok_or(ConfigError::Shards(text))?;
                 }
+                "--receive" => receive = value()?.parse()?,
                 "--log-file" => log_file = value()?,
                 "--log-level" => log_level = value()?,
                 _ => return Err(ConfigError::Unknown(argument)),
@@ -68,6 +76,7 @@ impl Config {
             link: link.ok_or(ConfigError::Missing("--link"))?,
             control: control.ok_or(ConfigError::Missing("--control"))?,
             shards,
+            receive,
             log_file,
             log_level,
             // More shards than cores share them as the system likes.

@@ -24,13 +24,14 @@ use crate::{
         link::Link,
         post::{self, PostCounters},
         relay,
-        shards::{Loads, Shards},
+        shards::{Loads, Queue, Shards},
         tasks::Tasks,
     },
+    reactor::{self, Choice, Wake},
     shard::{
         command::Effects,
         limits::{COMMANDS, EFFECTS},
-        ring::rings,
+        ring::{Signals, rings},
         thread::{Start, run},
     },
 };
@@ -41,6 +42,8 @@ enum ProcessError {
     Config(#[from] ConfigError),
     #[error("cannot listen on the link's socket {path}: {error}")]
     Link { path: PathBuf, error: std::io::Error },
+    #[error("cannot receive by io_uring: {0}")]
+    Receive(reactor::Refused),
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -83,15 +86,20 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
 
-    let mut commands = Vec::new();
+    let receive = receive_by(config.receive)?;
+    let wakes = (0..config.shards).map(|_| Wake::new().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+    let mut queues = Vec::new();
     let mut threads = Vec::new();
-    for (shard, ends) in rings(config.shards).into_iter().enumerate() {
-        let (queue, received) = mpsc::channel(COMMANDS);
-        commands.push(queue);
+    let ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+    for (shard, (ends, wake)) in ends.into_iter().zip(wakes).enumerate() {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        queues.push(Queue { commands, wake: wake.clone() });
         let start = Start {
             shard,
             shards: config.shards,
             core: config.cores.get(shard).copied(),
+            receive,
+            wake,
             ends,
             commands: received,
             effects: effects.clone(),
@@ -99,9 +107,9 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             loads: loads.clone(),
             order: order.clone(),
         };
-        threads.push(thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run(start))?);
+        threads.push(thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run_shard(start))?);
     }
-    let shards = Shards::new(commands, loads);
+    let shards = Shards::new(queues, loads);
 
     let counters = Rc::new(PostCounters::default());
     let shown = counters.clone();
@@ -145,7 +153,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             }
         }
     });
-    tracing::info!(shards = config.shards, "the data plane is ready");
+    tracing::info!(shards = config.shards, receive = receive.name(), "the data plane is ready");
 
     let waiting = std::collections::VecDeque::new();
     let mut link = Link {
@@ -169,6 +177,28 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let _ = std::fs::remove_file(&config.link);
     tracing::info!("the data plane has drained");
     Ok(())
+}
+
+/// How the shards receive: asked once, so that all of them do it alike.
+fn receive_by(choice: Choice) -> Result<Choice, ProcessError> {
+    match (choice, reactor::probe()) {
+        (Choice::Epoll, _) => Ok(Choice::Epoll),
+        (_, Ok(())) => Ok(Choice::Uring),
+        (Choice::Uring, Err(refused)) => Err(ProcessError::Receive(refused)),
+        (Choice::Automatic, Err(refused)) => {
+            tracing::warn!(service = "run", reason = %refused, "shards receive by epoll, which costs more time");
+            Ok(Choice::Epoll)
+        }
+    }
+}
+
+/// A shard that cannot go on ends the process: the control plane starts another one.
+fn run_shard(start: Start) {
+    let shard = start.shard;
+    if let Err(error) = run(start) {
+        tracing::error!(service = "run", shard, err = %error, "a shard cannot go on, the data plane ends");
+        std::process::exit(1);
+    }
 }
 
 /// The link's socket; a file that a dead predecessor left is replaced.

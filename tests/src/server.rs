@@ -21,6 +21,8 @@ use crate::{
 pub const COUNTING: &str =
     "stream|from().measurement('cpu').groupBy('host')|stateCount(lambda: TRUE)|httpOut('counts')";
 
+const RECEIVE: &str = "KAPACITOR_FARAD_RECEIVE";
+
 /// A running Farad; killed with its data plane when it is dropped.
 pub struct Server {
     pub address: SocketAddr,
@@ -165,6 +167,8 @@ fn spawn(address: SocketAddr, data: &Path, shards: usize, environment: &[(String
         .env("KAPACITOR_DATA_DIR", &folder)
         .env("KAPACITOR_STORAGE_BOLTDB", format!("{folder}/kapacitor.db"))
         .env("KAPACITOR_INFLUXDB_0_ENABLED", "false")
+        // How the shards receive, so that everything can be run on each back end.
+        .envs(std::env::var_os(RECEIVE).map(|choice| (RECEIVE, choice)))
         .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -1,5 +1,6 @@
 //! What no default can mend (reference: configuration §3–§5).
 
+use dataplane::reactor::Choice;
 use toml::Table;
 
 use super::{Config, ConfigError};
@@ -22,6 +23,9 @@ impl Config {
         }
         if self.load.enabled && !self.load.dir.starts_with('/') {
             return Err("load: dir must be an absolute path".into());
+        }
+        if let Err(error) = self.farad.receive.parse::<Choice>() {
+            return Err(format!("farad: {error}"));
         }
         if self.http.auth_enabled {
             return Err("http: auth-enabled = true is not supported by this version; it would be open to all".into());

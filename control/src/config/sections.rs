@@ -223,6 +223,8 @@ pub struct Udp {
 pub struct Farad {
     /// 0: as many as cores.
     pub shards: usize,
+    /// How shards receive: `auto` (io_uring where the kernel grants it), `io_uring` or `epoll`.
+    pub receive: String,
     /// Empty: the program beside this one.
     pub dataplane: String,
 }
@@ -306,5 +308,6 @@ global = false
 
 [farad]
 shards = 0
+receive = "auto"
 dataplane = ""
 "#;

@@ -51,6 +51,7 @@ fn bad_values_name_their_place() {
     let error = |text: &str| load_text(text, &[]).unwrap_err().to_string();
     assert!(error("\n[http]\nbind-address = 1\n").contains("line 3: http.bind-address wants a string, not an integer"));
     assert!(error("[http\n").contains("line 1"));
+    assert!(error("[farad]\nreceive = \"kqueue\"\n").contains("auto, io_uring or epoll"));
     assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("unknown unit"));
     assert!(
         load_text("", &[("KAPACITOR_STATS_ENABLED", "maybe")])

@@ -65,6 +65,8 @@ pub struct Supervision {
     pub program: PathBuf,
     /// 0: as many as cores.
     pub shards: usize,
+    /// How the shards receive: `auto`, `io_uring` or `epoll`.
+    pub receive: String,
     /// File and level of the log.
     pub log: (String, String),
     pub router: Router,

@@ -17,7 +17,7 @@ pub fn spawn(supervision: &Supervision, listener: &TcpListener) -> Result<Child,
         .arg(&supervision.paths.link)
         .arg("--control")
         .arg(&supervision.paths.control)
-        .args(["--shards", &supervision.shards.to_string()])
+        .args(["--shards", &supervision.shards.to_string(), "--receive", &supervision.receive])
         .args(["--log-file", &supervision.log.0, "--log-level", &supervision.log.1])
         .env("LISTEN_FDS", "1")
         .env_remove("LISTEN_PID")

@@ -105,6 +105,11 @@ impl Framer {
         }
     }
 
+    /// Whether the data so far is known to be all.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state, State::Done | State::Data { left: 0, chunked: false })
+    }
+
     /// Whether the body ends with the connection.
     pub fn is_until_close(&self) -> bool {
         self.state == State::UntilClose

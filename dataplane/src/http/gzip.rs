@@ -1,6 +1,6 @@
 //! Unpacking of gzip bodies, with a cap.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Cursor, Read};
 
 use flate2::bufread::GzDecoder;
 
@@ -25,33 +25,66 @@ const HEADER_BYTES: usize = 10;
 /// How each member begins: the format's mark, and the only method there is.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// Unpacks a body of any number of members; more than `bytes_max` of content is refused without unpacking the rest.
-pub fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GzipError> {
-    if packed.is_empty() {
-        return Err(GzipError::Empty);
+/// Unpacks a body of any number of members, piece by piece.
+pub struct Gunzip {
+    member: Option<GzDecoder<Cursor<Vec<u8>>>>,
+    packed_bytes: usize,
+    unpacked_bytes: usize,
+    bytes_max: usize,
+}
+
+impl Gunzip {
+    /// More than `bytes_max` of content is refused without unpacking the rest.
+    pub fn new(packed: Vec<u8>, bytes_max: usize) -> Result<Gunzip, GzipError> {
+        if packed.is_empty() {
+            return Err(GzipError::Empty);
+        }
+        let packed_bytes = packed.len();
+        let member = Some(begin(Cursor::new(packed))?);
+        Ok(Gunzip { member, packed_bytes, unpacked_bytes: 0, bytes_max })
     }
-    let mut content = Vec::with_capacity(packed.len().saturating_mul(4).min(bytes_max));
-    let mut rest = packed;
-    while !rest.is_empty() {
-        if rest.len() < HEADER_BYTES {
-            return Err(GzipError::Truncated);
-        }
-        if !rest.starts_with(&MAGIC) {
-            return Err(GzipError::Header);
-        }
-        let mut member = GzDecoder::new(rest);
-        // One byte more than may be: it tells a member that is too large from one that just fits.
-        let limit = (bytes_max - content.len()) as u64 + 1;
-        member.by_ref().take(limit).read_to_end(&mut content).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => GzipError::Truncated,
-            _ => GzipError::Data,
-        })?;
-        if content.len() > bytes_max {
-            return Err(GzipError::TooLarge(bytes_max));
-        }
-        rest = member.into_inner();
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.packed_bytes
     }
-    Ok(content)
+
+    /// The next bytes of the content, as many as there is room for; 0 at its end.
+    pub fn read(&mut self, piece: &mut [u8]) -> Result<usize, GzipError> {
+        let mut filled = 0;
+        while let Some(member) = &mut self.member
+            && filled < piece.len()
+        {
+            let bytes =
+                member.read(piece.get_mut(filled..).unwrap_or_default()).map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => GzipError::Truncated,
+                    _ => GzipError::Data,
+                })?;
+            filled += bytes;
+            self.unpacked_bytes += bytes;
+            if self.unpacked_bytes > self.bytes_max {
+                return Err(GzipError::TooLarge(self.bytes_max));
+            }
+            if bytes == 0 {
+                let mut rest = self.member.take().map(GzDecoder::into_inner).unwrap_or_default();
+                let ended = rest.fill_buf().is_ok_and(<[u8]>::is_empty);
+                self.member = if ended { None } else { Some(begin(rest)?) };
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Begins the member at the front.
+fn begin(packed: Cursor<Vec<u8>>) -> Result<GzDecoder<Cursor<Vec<u8>>>, GzipError> {
+    let front = packed.get_ref().get(packed.position() as usize..).unwrap_or_default();
+    if front.len() < HEADER_BYTES {
+        return Err(GzipError::Truncated);
+    }
+    if !front.starts_with(&MAGIC) {
+        return Err(GzipError::Header);
+    }
+    Ok(GzDecoder::new(packed))
 }
 
 #[cfg(test)]
@@ -61,6 +94,18 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
+
+    /// The whole content, unpacked in pieces of some size.
+    fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GzipError> {
+        let mut pieces = Gunzip::new(packed.to_vec(), bytes_max)?;
+        let (mut content, mut piece) = (Vec::new(), [0; 97]);
+        loop {
+            match pieces.read(&mut piece)? {
+                0 => return Ok(content),
+                bytes => content.extend_from_slice(&piece[..bytes]),
+            }
+        }
+    }
 
     fn pack(content: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -79,6 +79,17 @@ impl Head {
 /// A head shorter than this is checked before its end has arrived.
 const EARLY_BYTES_MAX: usize = 2 << 10;
 
+/// Reads a head that arrives in pieces. `searched` is how much of the buffer was searched for its end before (0 for a new
+/// one), so that a long head that comes byte by byte is not searched from its begin each time.
+pub fn parse_from(buffer: &[u8], searched: &mut usize) -> Result<Parsed<Head>, HeadError> {
+    let new = buffer.get(searched.saturating_sub(2)..).unwrap_or_default();
+    let before = std::mem::replace(searched, buffer.len());
+    if before > EARLY_BYTES_MAX && memmem::find(new, b"\n\r\n").or_else(|| memmem::find(new, b"\n\n")).is_none() {
+        return if buffer.len() > HEAD_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(Parsed::Partial) };
+    }
+    parse(buffer)
+}
+
 /// Reads the head of a request off the front of `buffer`. Empty lines before it are skipped.
 pub fn parse(buffer: &[u8]) -> Result<Parsed<Head>, HeadError> {
     let skipped = buffer.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(buffer.len());
@@ -279,6 +290,24 @@ mod tests {
             }
             assert_eq!(complete(text).bytes, text.len(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_long_head_may_come_byte_by_byte() {
+        let padding = "y".repeat(3 * EARLY_BYTES_MAX);
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n"] {
+            let text = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {padding}{end}");
+            let mut searched = 0;
+            for cut in 0..text.len() {
+                assert_eq!(parse_from(&text.as_bytes()[..cut], &mut searched), Ok(Parsed::Partial), "{end:?} {cut}");
+            }
+            assert_eq!(parse_from(text.as_bytes(), &mut searched), parse(text.as_bytes()));
+        }
+        let mut searched = 0;
+        let endless = "y".repeat(HEAD_BYTES_MAX);
+        let head = format!("GET / HTTP/1.1\r\nX: {endless}");
+        assert_eq!(parse_from(&head.as_bytes()[..5_000], &mut searched), Ok(Parsed::Partial));
+        assert_eq!(parse_from(head.as_bytes(), &mut searched), Err(HeadError::TooLarge));
     }
 
     #[test]

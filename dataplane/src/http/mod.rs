@@ -13,8 +13,8 @@ mod response;
 mod tests;
 
 pub use body::{Framer, FramingError, Piece};
-pub use gzip::{GzipError, gunzip};
-pub use head::{Body, Head, HeadError, Parsed, parse};
+pub use gzip::{Gunzip, GzipError};
+pub use head::{Body, Head, HeadError, Parsed, parse, parse_from};
 pub use query::Query;
 pub use response::{Answer, ResponseHead, parse_response};
 

@@ -7,7 +7,10 @@ use std::sync::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::shard::command::{Command, Handover};
+use crate::{
+    reactor::Wake,
+    shard::command::{Command, Handover},
+};
 
 /// Connections that each shard serves, by its index.
 #[derive(Clone, Debug)]
@@ -36,24 +39,30 @@ impl Loads {
     }
 }
 
+/// The way to a shard's thread.
+pub struct Queue {
+    pub commands: mpsc::Sender<Command>,
+    pub wake: Arc<Wake>,
+}
+
 /// Handle of the shards' command queues; cheap to clone.
 #[derive(Clone)]
 pub struct Shards {
-    commands: Arc<[mpsc::Sender<Command>]>,
+    queues: Arc<[Queue]>,
     pub loads: Loads,
 }
 
 impl Shards {
-    pub fn new(commands: Vec<mpsc::Sender<Command>>, loads: Loads) -> Self {
-        Shards { commands: commands.into(), loads }
+    pub fn new(queues: Vec<Queue>, loads: Loads) -> Self {
+        Shards { queues: queues.into(), loads }
     }
 
     pub fn len(&self) -> usize {
-        self.commands.len()
+        self.queues.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.queues.is_empty()
     }
 
     /// Gives a connection to the shard that has the fewest.
@@ -64,17 +73,19 @@ impl Shards {
 
     /// Waits for room. A shard that is gone takes nothing: the process is about to end.
     pub async fn send(&self, shard: usize, command: Command) {
-        if let Some(queue) = self.commands.get(shard) {
-            let _ = queue.send(command).await;
+        if let Some(queue) = self.queues.get(shard) {
+            let _ = queue.commands.send(command).await;
+            queue.wake.wake();
         }
     }
 
     /// Asks every shard and waits for all answers, in order of shards. A shard that is gone gives none.
     pub async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
         let mut answers = Vec::with_capacity(self.len());
-        for queue in self.commands.iter() {
+        for queue in self.queues.iter() {
             let (reply, answer) = oneshot::channel();
-            let _ = queue.send(command(reply)).await;
+            let _ = queue.commands.send(command(reply)).await;
+            queue.wake.wake();
             answers.push(answer);
         }
         let mut all = Vec::with_capacity(answers.len());

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! Lines            line by line, comments and blanks left out
+//! Cutter           where a body that arrives in parts can be cut
 //! key_end          where the key of a line ends; the bytes before are looked up in the series cache
 //! SeriesKey::parse measurement and tags, at the first sight of a series only: all errors of a key
 //! Fields           field by field; every byte is checked, values are converted only on demand
@@ -19,6 +20,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cutter;
 mod equal;
 mod error;
 mod fast;
@@ -34,6 +36,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use cutter::Cutter;
 pub(crate) use equal::equal;
 pub use error::{BodyErrors, Reason};
 pub use fast::{FastLine, FastReader, Number};

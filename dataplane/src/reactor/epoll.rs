@@ -44,7 +44,8 @@ impl Socket {
 
 pub struct Epoll {
     epoll: OwnedFd,
-    wake: Arc<Wake>,
+    /// Open as long as it is listened to.
+    _wake: Arc<Wake>,
     pages: Pages,
     /// What the last wait found and `next_event` has not looked at.
     ready: VecDeque<(Token, EventFlags)>,
@@ -54,24 +55,19 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    pub fn new() -> io::Result<Epoll> {
+    pub fn new(wake: Arc<Wake>) -> io::Result<Epoll> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let wake = Arc::new(Wake::new()?);
         // Edge-triggered: nobody has to read the event.
-        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        epoll::add(&epoll, &*wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
         Ok(Epoll {
             epoll,
-            wake,
+            _wake: wake,
             pages: Pages::new(BUFFER_BYTES)?,
             ready: VecDeque::new(),
             found: Vec::with_capacity(EVENTS),
             queued: VecDeque::new(),
             sockets: Vec::new(),
         })
-    }
-
-    pub fn waker(&self) -> Arc<Wake> {
-        self.wake.clone()
     }
 
     pub fn add(&mut self, token: Token, descriptor: Rc<OwnedFd>) -> io::Result<()> {

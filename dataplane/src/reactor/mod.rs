@@ -38,6 +38,16 @@ pub enum Choice {
     Epoll,
 }
 
+impl Choice {
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Automatic => "auto",
+            Choice::Uring => "io_uring",
+            Choice::Epoll => "epoll",
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the receive back end is auto, io_uring or epoll, not {0:?}")]
 pub struct UnknownChoice(String);
@@ -91,32 +101,26 @@ macro_rules! each {
 }
 
 impl Reactor {
-    /// Makes a back end for the calling thread. [`Choice::Automatic`] falls back to epoll and says why.
-    pub fn new(choice: Choice) -> io::Result<Reactor> {
-        match choice {
-            Choice::Epoll => Ok(Reactor::Epoll(epoll::Epoll::new()?)),
-            Choice::Uring => Ok(Reactor::Uring(Box::new(uring::Uring::new()?))),
-            Choice::Automatic => match uring::Uring::new() {
-                Ok(uring) => Ok(Reactor::Uring(Box::new(uring))),
-                Err(error) => {
-                    tracing::debug!(%error, "a shard receives by epoll");
-                    Ok(Reactor::Epoll(epoll::Epoll::new()?))
-                }
-            },
+    /// Makes a back end for the calling thread; `wake` wakes it out of [`Reactor::wait`]. [`Choice::Automatic`] falls back
+    /// to epoll.
+    pub fn new(choice: Choice, wake: Arc<Wake>) -> io::Result<Reactor> {
+        let uring = match choice {
+            Choice::Epoll => None,
+            Choice::Uring => Some(uring::Uring::new(wake.clone())?),
+            Choice::Automatic => uring::Uring::new(wake.clone()).ok(),
+        };
+        match uring {
+            Some(uring) => Ok(Reactor::Uring(Box::new(uring))),
+            None => Ok(Reactor::Epoll(epoll::Epoll::new(wake)?)),
         }
     }
 
     /// The name of the back end, as [`Choice`] spells it.
     pub fn name(&self) -> &'static str {
         match self {
-            Reactor::Uring(_) => "io_uring",
-            Reactor::Epoll(_) => "epoll",
+            Reactor::Uring(_) => Choice::Uring.name(),
+            Reactor::Epoll(_) => Choice::Epoll.name(),
         }
-    }
-
-    /// Wakes the thread out of [`Reactor::wait`].
-    pub fn waker(&self) -> Arc<Wake> {
-        each!(self, backend => backend.waker())
     }
 
     /// Receives on a connected stream socket.

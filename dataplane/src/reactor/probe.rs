@@ -1,8 +1,11 @@
 //! Whether this process may use io_uring, asked once.
 
-use std::{io, sync::OnceLock};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
-use super::uring::Uring;
+use super::{Wake, uring::Uring};
 
 /// Why there is no io_uring, and what to change.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -35,7 +38,8 @@ impl Refused {
 /// some libraries panic where it is denied.
 pub fn probe() -> Result<(), Refused> {
     static RESULT: OnceLock<Result<(), Refused>> = OnceLock::new();
-    RESULT.get_or_init(|| Uring::new().map(drop).map_err(|error| Refused::of(&error))).clone()
+    let set_up = || Uring::new(Arc::new(Wake::new()?)).map(drop);
+    RESULT.get_or_init(|| set_up().map_err(|error| Refused::of(&error))).clone()
 }
 
 #[cfg(test)]

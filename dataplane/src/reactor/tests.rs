@@ -8,10 +8,16 @@ use std::{
 
 use super::*;
 
-fn each_back_end(test: impl Fn(Reactor)) {
-    test(Reactor::new(Choice::Epoll).unwrap());
+fn reactor(choice: Choice) -> (Reactor, Arc<Wake>) {
+    let wake = Arc::new(Wake::new().unwrap());
+    (Reactor::new(choice, wake.clone()).unwrap(), wake)
+}
+
+fn each_back_end(test: impl Fn(Reactor, Arc<Wake>)) {
+    let with = |(reactor, wake)| test(reactor, wake);
+    with(reactor(Choice::Epoll));
     match probe() {
-        Ok(()) => test(Reactor::new(Choice::Uring).unwrap()),
+        Ok(()) => with(reactor(Choice::Uring)),
         Err(refused) => eprintln!("not tested on io_uring: {refused}"),
     }
 }
@@ -45,7 +51,7 @@ fn events(reactor: &mut Reactor, mut done: impl FnMut(&[Event], &[Vec<u8>]) -> b
 
 #[test]
 fn bytes_arrive_whole_and_in_order_from_more_sockets_than_there_are_buffers() {
-    each_back_end(|mut reactor| {
+    each_back_end(|mut reactor, _| {
         let mut senders = Vec::new();
         let body: Vec<u8> = (0..400_000_u32).flat_map(|n| (n % 251).to_le_bytes()).take(300_000).collect();
         for token in 0..100 {
@@ -65,7 +71,7 @@ fn bytes_arrive_whole_and_in_order_from_more_sockets_than_there_are_buffers() {
 
 #[test]
 fn a_paused_socket_receives_later() {
-    each_back_end(|mut reactor| {
+    each_back_end(|mut reactor, _| {
         let (mut client, server) = pair();
         reactor.add(0, server).unwrap();
         client.write_all(b"one").unwrap();
@@ -89,7 +95,7 @@ fn a_paused_socket_receives_later() {
 
 #[test]
 fn a_removed_socket_is_whole_and_its_number_free() {
-    each_back_end(|mut reactor| {
+    each_back_end(|mut reactor, _| {
         for round in 0..3 {
             let (mut client, server) = pair();
             reactor.add(5, server.clone()).unwrap();
@@ -110,7 +116,7 @@ fn a_removed_socket_is_whole_and_its_number_free() {
 
 #[test]
 fn a_full_socket_says_when_it_takes_bytes_again() {
-    each_back_end(|mut reactor| {
+    each_back_end(|mut reactor, _| {
         let (mut client, server) = pair();
         reactor.add(0, server.clone()).unwrap();
         let mut sent = 0;
@@ -136,7 +142,7 @@ fn a_full_socket_says_when_it_takes_bytes_again() {
 
 #[test]
 fn a_watched_socket_tells_each_arrival() {
-    each_back_end(|mut reactor| {
+    each_back_end(|mut reactor, _| {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let sender = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
@@ -156,8 +162,7 @@ fn a_watched_socket_tells_each_arrival() {
 
 #[test]
 fn another_thread_wakes_a_sleeper_and_only_a_sleeper() {
-    each_back_end(|mut reactor| {
-        let wake = reactor.waker();
+    each_back_end(|mut reactor, wake| {
         for _ in 0..3 {
             wake.fall_asleep();
             let waker = wake.clone();
@@ -180,5 +185,5 @@ fn a_choice_is_spelled_as_its_back_end_is_named() {
     assert_eq!("auto".parse::<Choice>().unwrap(), Choice::Automatic);
     assert_eq!("".parse::<Choice>().unwrap(), Choice::Automatic);
     assert!("kqueue".parse::<Choice>().is_err());
-    assert_eq!(Reactor::new("epoll".parse().unwrap()).unwrap().name(), "epoll");
+    assert_eq!(reactor("epoll".parse().unwrap()).0.name(), "epoll");
 }

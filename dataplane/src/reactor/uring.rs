@@ -96,7 +96,7 @@ pub struct Uring {
 
 impl Uring {
     /// A ring of the calling thread.
-    pub fn new() -> io::Result<Uring> {
+    pub fn new(wake: Arc<Wake>) -> io::Result<Uring> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -104,14 +104,9 @@ impl Uring {
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
         let buffers = BufferRing::new(&ring)?;
-        let wake = Arc::new(Wake::new()?);
         let mut uring = Uring { ring, wake, buffers, sockets: Vec::new(), rearm: Vec::new(), queued: VecDeque::new() };
         uring.listen_to_wake();
         Ok(uring)
-    }
-
-    pub fn waker(&self) -> Arc<Wake> {
-        self.wake.clone()
     }
 
     pub fn add(&mut self, token: Token, descriptor: Rc<OwnedFd>) -> io::Result<()> {

@@ -60,7 +60,7 @@ pub enum Command {
         ticket: u64,
         status: u16,
     },
-    /// Closes connections that are between requests, and every other one after its answer.
+    /// Closes connections that are between requests, and every other one after its answer; answered when none is left.
     Drain {
         reply: oneshot::Sender<()>,
     },

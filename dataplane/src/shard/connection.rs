@@ -1,27 +1,31 @@
 //! A client connection on a shard: writes, one after the other.
 //!
-//! A request that is not a write takes its connection to the I/O thread; the next write brings it back.
+//! ```text
+//! Head ─► Body ─► (Unpack ─►) Committed ─► answered ─► Head
+//!   │       └ refused ─► answered ─► Head, or Lingering where the rest of the request is still to come
+//!   └ not a write ─► Leaving: the connection goes to the I/O thread, the next write brings it back
+//! ```
+//!
+//! Nothing here waits: bytes come in as they are received, and what cannot be used yet is held (little, because the
+//! connection is not read on then).
 
-use std::{borrow::Cow, rc::Rc, sync::atomic::Ordering};
+use std::{borrow::Cow, os::fd::OwnedFd, rc::Rc};
 
-use bytes::{Buf, BytesMut};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::SemaphorePermit,
-    task::yield_now,
+use rustix::{
+    io::Errno,
+    net::{SendFlags, Shutdown, send, shutdown},
 };
 
 use super::{
-    command::Handover,
-    limits::{BODY_BYTES_MAX, BODY_RESERVE_BYTES, SLICE_ROWS},
-    ring::Item,
-    thread::{Shard, Ticket},
+    intake::{Intake, Refusal, Target},
+    limits::{BODY_BYTES_MAX, UNPACK_BYTES},
+    ring::Ticket,
+    thread::Shard,
 };
 use crate::{
     clock,
-    http::{self, Answer, Body, Framer, GzipError, Head, HeadError, Parsed, Piece, Query},
-    line::{Lines, Precision},
+    http::{self, Answer, Body, Framer, Gunzip, GzipError, Head, HeadError, Parsed, Piece, Query},
+    line::Precision,
 };
 
 /// Whether a request goes to a shard rather than to the control plane.
@@ -34,10 +38,8 @@ pub fn is_write(head: &Head) -> bool {
 /// Why a body is not taken.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("{}", String::from_utf8_lossy(.0).trim_end())]
-    Lines(Vec<u8>),
-    #[error("database is required")]
-    NoDatabase,
+    #[error(transparent)]
+    Lines(#[from] Refusal),
     #[error(transparent)]
     Gzip(#[from] GzipError),
     #[error("a body has {BODY_BYTES_MAX} bytes at most")]
@@ -48,250 +50,436 @@ enum Refused {
     Framing(#[from] http::FramingError),
     #[error("credentials are required to write")]
     Unauthorized,
-    /// The connection is gone; nobody to answer.
-    #[error("the connection closed inside a request")]
-    Gone,
 }
 
 impl Refused {
     fn status(&self) -> u16 {
         match self {
             Refused::TooLarge | Refused::Gzip(GzipError::TooLarge(_)) => 413,
-            Refused::Busy => 503,
+            Refused::Busy | Refused::Lines(Refusal::StartedOver) => 503,
             Refused::Unauthorized => 401,
             _ => 400,
         }
     }
+}
 
-    /// Whether the rest of the request is still in the connection.
-    fn closes(&self) -> bool {
-        matches!(self, Refused::TooLarge | Refused::Busy | Refused::Framing(_) | Refused::Gone)
+/// What there is to know of a write's head behind it.
+struct Request {
+    keep_alive: bool,
+    origin: Option<String>,
+}
+
+enum Phase {
+    /// Between requests, or inside a head.
+    Head,
+    Body(Box<Incoming>),
+    /// A packed body is all there.
+    Unpack(Box<Unpacking>),
+    /// The blocks of a body wait for room in the rings.
+    Committed(Request, Vec<Ticket>),
+    /// The next request is not a write.
+    Leaving,
+    /// Refused inside a request: what still comes is thrown away until the peer has read the answer.
+    Lingering,
+    Over,
+}
+
+/// A body that is being received.
+struct Incoming {
+    request: Request,
+    framer: Framer,
+    bytes: usize,
+    intake: Intake,
+    /// The body is packed: its bytes so far.
+    packed: Option<Vec<u8>>,
+    /// The body is read for the sake of what follows it only.
+    refused: Option<Refused>,
+}
+
+struct Unpacking {
+    request: Request,
+    gunzip: Gunzip,
+    intake: Intake,
+}
+
+/// What the connection wants of its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Bytes, or room in a ring.
+    Go,
+    /// Another turn of [`Connection::work`].
+    Work,
+    /// To be handed to the I/O thread.
+    Leave,
+    /// To be closed, a moment after its last answer.
+    Linger,
+    Close,
+}
+
+pub struct Connection {
+    stream: Rc<OwnedFd>,
+    phase: Phase,
+    /// Received and not used yet.
+    held: Vec<u8>,
+    /// How much of a held head was searched for its end.
+    searched: usize,
+    /// Answers that the socket did not take.
+    unsent: Vec<u8>,
+    /// The peer sends no more.
+    ended: bool,
+}
+
+impl Connection {
+    /// `held` was received before; call [`Connection::go_on`] next.
+    pub fn new(stream: Rc<OwnedFd>, held: Vec<u8>) -> Connection {
+        Connection { stream, phase: Phase::Head, held, searched: 0, unsent: Vec::new(), ended: false }
     }
-}
 
-struct Connection<'a> {
-    shard: &'a Rc<Shard>,
-    stream: TcpStream,
-    buffer: BytesMut,
-}
+    pub fn wish(&self) -> Wish {
+        match self.phase {
+            _ if self.wants_write() => Wish::Go,
+            Phase::Leaving => Wish::Leave,
+            Phase::Lingering => Wish::Linger,
+            Phase::Over => Wish::Close,
+            Phase::Unpack(_) => Wish::Work,
+            _ => Wish::Go,
+        }
+    }
 
-/// Serves a connection until it closes or its next request is not a write.
-pub async fn serve(shard: &Rc<Shard>, handover: Handover) {
-    let Handover { stream, peer, buffered } = handover;
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let mut connection = Connection { shard, stream, buffer: buffered };
-    while let Some(head) = connection.next_head().await {
-        if !is_write(&head) {
-            if let Ok(stream) = connection.stream.into_std() {
-                let handover = Handover { stream, peer, buffered: connection.buffer };
-                let _ = shard.effects.relays.send(handover).await;
+    /// Whether more bytes can be used, or at least kept.
+    pub fn receives(&self) -> bool {
+        let uses = matches!(self.phase, Phase::Head | Phase::Body(_) | Phase::Lingering) && self.unsent.is_empty();
+        uses || self.held.is_empty()
+    }
+
+    /// An answer waits for room in the socket.
+    pub fn wants_write(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Bytes held, for the shard's account.
+    pub fn bytes(&self) -> usize {
+        let body = match &self.phase {
+            Phase::Body(body) => body.intake.bytes() + body.packed.as_ref().map_or(0, Vec::capacity),
+            Phase::Unpack(body) => body.intake.bytes() + body.gunzip.bytes(),
+            _ => 0,
+        };
+        self.held.capacity() + self.unsent.len() + body
+    }
+
+    /// Whether a body is under way.
+    pub fn has_body(&self) -> bool {
+        matches!(self.phase, Phase::Body(_) | Phase::Unpack(_))
+    }
+
+    /// Whether its answer waits for rings to take blocks.
+    pub fn is_committed(&self) -> bool {
+        matches!(self.phase, Phase::Committed(..))
+    }
+
+    /// Whether nothing of a request has arrived, or of its head at most.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Head) && self.unsent.is_empty()
+    }
+
+    /// Gives up the held bytes: the connection goes on elsewhere.
+    pub fn into_held(self) -> Vec<u8> {
+        self.held
+    }
+
+    /// Bytes that came after the connection was on its way elsewhere.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    pub fn received(&mut self, shard: &mut Shard, bytes: &[u8]) {
+        if self.held.is_empty() {
+            let used = self.consume(shard, bytes);
+            self.held.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        } else {
+            self.held.extend_from_slice(bytes);
+            self.go_on(shard);
+        }
+    }
+
+    /// The peer sends no more; what it has sent is still answered.
+    pub fn ended(&mut self, shard: &mut Shard) {
+        self.ended = true;
+        self.go_on(shard);
+    }
+
+    /// Uses what is held: an answer has left, rings have room, or the connection has just come.
+    pub fn go_on(&mut self, shard: &mut Shard) {
+        if let Phase::Committed(_, tickets) = &self.phase {
+            if !tickets.iter().all(|ticket| shard.outbound.has_taken(*ticket)) {
+                return;
             }
-            return;
+            if let Phase::Committed(request, _) = std::mem::replace(&mut self.phase, Phase::Head) {
+                self.answer(shard, &request, Ok(()));
+            }
         }
-        connection.buffer.advance(head.bytes);
-        if !connection.write(&head).await {
-            return;
+        let mut held = std::mem::take(&mut self.held);
+        let used = self.consume(shard, &held);
+        held.drain(..used.min(held.len()));
+        // A long head or a burst is no reason to keep its memory.
+        if held.is_empty() {
+            held = Vec::new();
+        }
+        self.held = held;
+        let waits = matches!(self.phase, Phase::Committed(..) | Phase::Unpack(_) | Phase::Leaving);
+        if self.ended && self.unsent.is_empty() && !waits {
+            self.phase = Phase::Over;
         }
     }
-}
 
-impl Connection<'_> {
-    /// The next request's head, still in the buffer; `None` ends the connection.
-    async fn next_head(&mut self) -> Option<Head> {
+    /// Uses bytes from the front of `input`; returns how many.
+    fn consume(&mut self, shard: &mut Shard, input: &[u8]) -> usize {
+        let mut used = 0;
         loop {
-            let error = match http::parse(&self.buffer) {
-                Ok(Parsed::Complete(head)) => return Some(head),
-                Ok(Parsed::Partial) => {
-                    let drain = self.shard.drain.notified();
-                    if self.buffer.is_empty() && self.shard.draining.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    self.buffer.reserve(READ_BYTES);
-                    tokio::select! {
-                        read = self.stream.read_buf(&mut self.buffer) => match read {
-                            Ok(1..) => continue,
-                            _ => return None,
-                        },
-                        () = drain => continue,
+            let rest = input.get(used..).unwrap_or_default();
+            if !self.unsent.is_empty() {
+                return used;
+            }
+            match &mut self.phase {
+                Phase::Head if rest.is_empty() => return used,
+                Phase::Head => match self.head(shard, rest) {
+                    Some(bytes) => used += bytes,
+                    None => return used,
+                },
+                Phase::Body(body) => {
+                    let (bytes, end) = body.receive(shard, rest);
+                    used += bytes;
+                    let Some(end) = end else { return used };
+                    if let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::Head) {
+                        self.finish(shard, *body, end);
                     }
                 }
-                Err(error) => error,
-            };
-            self.refuse_head(&error).await;
-            return None;
+                Phase::Lingering | Phase::Over => return input.len(),
+                Phase::Unpack(_) | Phase::Committed(..) | Phase::Leaving => return used,
+            }
         }
     }
 
-    async fn refuse_head(&mut self, error: &HeadError) {
-        let body = format!("{} {error}", error.status());
-        let answer =
-            Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..self.answer() };
-        let mut out = Vec::new();
-        answer.write(clock::now(), &mut out);
-        let _ = self.stream.write_all(&out).await;
+    /// Reads a head; returns its bytes once it is whole and the head of a write.
+    fn head(&mut self, shard: &mut Shard, rest: &[u8]) -> Option<usize> {
+        match http::parse_from(rest, &mut self.searched) {
+            Ok(Parsed::Partial) => None,
+            Ok(Parsed::Complete(head)) if !is_write(&head) => {
+                self.searched = 0;
+                self.phase = Phase::Leaving;
+                None
+            }
+            Ok(Parsed::Complete(head)) => {
+                self.searched = 0;
+                self.begin(shard, &head);
+                Some(head.bytes)
+            }
+            Err(error) => {
+                self.refuse_head(&error);
+                None
+            }
+        }
     }
 
-    /// Takes a write and answers it; returns whether the connection goes on.
-    async fn write(&mut self, head: &Head) -> bool {
-        let taken = self.take(head).await;
-        let closes = !head.keep_alive
-            || taken.as_ref().is_err_and(Refused::closes)
-            || self.shard.draining.load(Ordering::Relaxed);
-        let mut out = Vec::with_capacity(512);
-        let version = self.shard.settings.borrow().version.clone();
-        let base = Answer { version: &version, origin: head.origin.as_deref(), close: closes, ..EMPTY };
+    fn refuse_head(&mut self, error: &HeadError) {
+        let body = format!("{} {error}", error.status());
+        let answer = Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..EMPTY };
+        answer.write(clock::now(), &mut self.unsent);
+        self.phase = Phase::Lingering;
+        self.flush();
+    }
+
+    /// Begins the body of a write.
+    fn begin(&mut self, shard: &mut Shard, head: &Head) {
+        let request = Request { keep_alive: head.keep_alive, origin: head.origin.clone() };
+        if matches!(head.body, Body::Length(length) if length > BODY_BYTES_MAX as u64) {
+            return self.answer(shard, &request, Err(Refused::TooLarge));
+        }
+        let settings = shard.settings.borrow();
+        let refused = settings.auth_enabled.then_some(Refused::Unauthorized);
+        let query = Query(head.query());
+        let policy = match query.get("rp").filter(|policy| !policy.is_empty()) {
+            Some(policy) => policy.into_owned(),
+            None => settings.default_retention_policy.clone(),
+        };
+        drop(settings);
+        let intake = Intake::new(Target {
+            database: query.get("db").map(Cow::into_owned).unwrap_or_default(),
+            retention_policy: policy,
+            precision: Precision::of_query(&query.get("precision").unwrap_or_default()),
+        });
+        if head.expects_continue {
+            self.unsent.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.flush();
+        }
+        let packed = head.gzip.then(Vec::new);
+        let framer = Framer::new(head.body);
+        self.phase = Phase::Body(Box::new(Incoming { request, framer, bytes: 0, intake, packed, refused }));
+    }
+
+    /// A body has ended, or cannot go on.
+    fn finish(&mut self, shard: &mut Shard, body: Incoming, end: End) {
+        let Incoming { request, intake, packed, .. } = body;
+        match (end, packed) {
+            (End::Taken(tickets), _) => self.committed(shard, request, tickets),
+            (End::Refused(refused), _) => self.answer(shard, &request, Err(refused)),
+            (End::Packed, packed) => match Gunzip::new(packed.unwrap_or_default(), BODY_BYTES_MAX) {
+                Ok(gunzip) => self.phase = Phase::Unpack(Box::new(Unpacking { request, gunzip, intake })),
+                Err(error) => self.answer(shard, &request, Err(error.into())),
+            },
+        }
+    }
+
+    /// Unpacks and parses some of a packed body.
+    pub fn work(&mut self, shard: &mut Shard) {
+        let Phase::Unpack(body) = &mut self.phase else { return };
+        let mut piece = std::mem::take(&mut shard.unpacked);
+        piece.resize(UNPACK_BYTES, 0);
+        let read = body.gunzip.read(&mut piece);
+        let end = match read {
+            Ok(bytes @ 1..) => {
+                body.intake.part(shard, piece.get(..bytes).unwrap_or_default());
+                shard.receiver.counters.bytes += bytes as u64;
+                None
+            }
+            Ok(_) => Some(body.intake.finish(shard, b"").map_err(Refused::from)),
+            Err(error) => Some(Err(error.into())),
+        };
+        shard.unpacked = piece;
+        if let Some(end) = end
+            && let Phase::Unpack(body) = std::mem::replace(&mut self.phase, Phase::Head)
+        {
+            match end {
+                Ok(tickets) => self.committed(shard, body.request, tickets),
+                Err(refused) => self.answer(shard, &body.request, Err(refused)),
+            }
+            self.go_on(shard);
+        }
+    }
+
+    fn committed(&mut self, shard: &mut Shard, request: Request, tickets: Vec<Ticket>) {
+        if tickets.iter().all(|ticket| shard.outbound.has_taken(*ticket)) {
+            self.answer(shard, &request, Ok(()));
+        } else {
+            self.phase = Phase::Committed(request, tickets);
+        }
+    }
+
+    /// There is no room for what this connection holds, or it does not go on.
+    pub fn give_up(&mut self, shard: &mut Shard) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Body(body) => self.answer(shard, &body.request, Err(Refused::Busy)),
+            Phase::Unpack(body) => self.answer(shard, &body.request, Err(Refused::Busy)),
+            _ => {}
+        }
+        self.held = Vec::new();
+    }
+
+    /// Answers a write. The connection goes on unless it must not.
+    fn answer(&mut self, shard: &mut Shard, request: &Request, taken: Result<(), Refused>) {
+        // The rest of the request is still to come.
+        let inside = matches!(taken, Err(Refused::TooLarge | Refused::Busy | Refused::Framing(_)));
+        let close = inside || !request.keep_alive || shard.draining;
+        let version = shard.settings.borrow().version.clone();
+        let base = Answer { version: &version, origin: request.origin.as_deref(), close, ..EMPTY };
+        let now = clock::now();
         match taken {
-            Ok(()) => base.write(clock::now(), &mut out),
-            Err(Refused::Gone) => return false,
+            Ok(()) => base.write(now, &mut self.unsent),
             Err(refused) => {
-                self.shard.receiver.borrow_mut().counters.bodies_refused += 1;
+                shard.receiver.counters.bodies_refused += 1;
                 let status = refused.status();
                 let body = match refused {
-                    Refused::Lines(text) => text,
+                    Refused::Lines(Refusal::Lines(text)) => text,
                     other => format!("{other}\n").into_bytes(),
                 };
-                Answer { status, body: &body, retry_after: status == 503, ..base }.write(clock::now(), &mut out);
+                Answer { status, body: &body, retry_after: status == 503, ..base }.write(now, &mut self.unsent);
             }
         }
-        self.stream.write_all(&out).await.is_ok() && !closes
-    }
-
-    /// Receives a body and hands its points to their owners.
-    async fn take(&mut self, head: &Head) -> Result<(), Refused> {
-        if self.shard.settings.borrow().auth_enabled {
-            return Err(Refused::Unauthorized);
-        }
-        let known = match head.body {
-            Body::Length(length) if !head.gzip => Some(length),
-            _ => None,
+        self.phase = match (inside, close) {
+            (true, _) => Phase::Lingering,
+            (false, true) => Phase::Over,
+            (false, false) => Phase::Head,
         };
-        if known.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-            return Err(Refused::TooLarge);
-        }
-        let shard = self.shard.clone();
-        let reserve = known.map_or(BODY_RESERVE_BYTES, |length| length as usize);
-        let room = shard.staging.acquire_many(reserve as u32).await.map_err(|_| Refused::Busy)?;
-        if head.expects_continue {
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            self.stream.write_all(interim).await.map_err(|_| Refused::Gone)?;
-        }
-        let (body, _room) = self.body(head, room, &shard).await?;
-        self.shard.receiver.borrow_mut().counters.bytes += body.len() as u64;
-        let query = Query(head.query());
-        let database = query.get("db").unwrap_or_default();
-        let policy = match query.get("rp").filter(|policy| !policy.is_empty()) {
-            Some(policy) => policy,
-            None => Cow::Owned(self.shard.settings.borrow().default_retention_policy.clone()),
-        };
-        let precision = Precision::of_query(&query.get("precision").unwrap_or_default());
-        let tickets = self.stage(&body, &database, &policy, precision).await?;
-        self.shard.accepted(&tickets).await;
-        Ok(())
+        self.flush();
     }
 
-    /// Parses a body slice by slice and queues its blocks.
-    async fn stage(
-        &self,
-        body: &[u8],
-        database: &str,
-        policy: &str,
-        precision: Precision,
-    ) -> Result<Vec<Ticket>, Refused> {
-        let shard = self.shard;
-        loop {
-            let mut staging = shard.receiver.borrow_mut().stage(database, policy, precision, clock::now());
-            let mut lines = Lines::new(body);
-            while shard.receiver.borrow_mut().stage_lines(&mut staging, &mut lines, SLICE_ROWS) {
-                yield_now().await;
-            }
-            if !staging.errors.is_empty() {
-                return Err(Refused::Lines(staging.errors.into_text()));
-            }
-            if database.is_empty() {
-                return Err(Refused::NoDatabase);
-            }
-            let committed = shard.receiver.borrow_mut().commit(staging, shard.next_order());
-            if committed.forgot {
-                shard.forget_series();
-            }
-            if committed.restage {
-                continue;
-            }
-            let send = |(owner, block)| shard.send(owner, Item::Block(block));
-            let tickets = committed.blocks.into_iter().filter_map(send).collect();
-            shard.push();
-            return Ok(tickets);
-        }
-    }
-
-    /// The whole body, unpacked, and the room that it holds.
-    async fn body<'p>(
-        &mut self,
-        head: &Head,
-        mut room: SemaphorePermit<'p>,
-        shard: &'p Shard,
-    ) -> Result<(BytesMut, SemaphorePermit<'p>), Refused> {
-        let mut framer = Framer::new(head.body);
-        let mut body = BytesMut::new();
-        loop {
-            match framer.next(&self.buffer)? {
-                Piece::Done => break,
-                Piece::Skip(bytes) => self.buffer.advance(bytes),
-                Piece::Data(range) => {
-                    let data = self.buffer.split_to(range.end);
-                    if body.is_empty() {
-                        body = data;
-                    } else {
-                        body.unsplit(data);
-                    }
-                    if body.len() > BODY_BYTES_MAX {
-                        return Err(Refused::TooLarge);
-                    }
-                    grow(&mut room, body.len(), shard)?;
-                }
-                Piece::More => {
-                    // Pieces that are read behind each other into one allocation join without a copy.
-                    let wanted = match head.body {
-                        Body::Length(length) => (length as usize).saturating_sub(body.len()).max(READ_BYTES),
-                        _ => READ_BYTES,
-                    };
-                    self.buffer.reserve(wanted.min(READ_BYTES_MAX));
-                    match self.stream.read_buf(&mut self.buffer).await {
-                        Ok(1..) => {}
-                        _ => return Err(Refused::Gone),
-                    }
+    /// Sends as much of the answers as the socket takes.
+    pub fn flush(&mut self) {
+        while !self.unsent.is_empty() {
+            match send(&*self.stream, &self.unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(bytes) => drop(self.unsent.drain(..bytes.min(self.unsent.len()))),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    self.unsent = Vec::new();
+                    self.phase = Phase::Over;
+                    return;
                 }
             }
         }
-        if !head.gzip {
-            return Ok((body, room));
+        if matches!(self.phase, Phase::Lingering) {
+            let _ = shutdown(&*self.stream, Shutdown::Write);
         }
-        let content = http::gunzip(&body, BODY_BYTES_MAX)?;
-        grow(&mut room, content.len(), shard)?;
-        Ok((BytesMut::from(content.as_slice()), room))
-    }
-
-    fn answer(&self) -> Answer<'static> {
-        EMPTY
     }
 }
 
-/// Takes more room for a body that proves longer than what it reserved; never waits, so that two such bodies cannot
-/// wait for each other.
-fn grow<'p>(room: &mut SemaphorePermit<'p>, bytes: usize, shard: &'p Shard) -> Result<(), Refused> {
-    let held = room.num_permits();
-    if bytes > held {
-        let more = shard.staging.try_acquire_many((bytes - held) as u32).map_err(|_| Refused::Busy)?;
-        room.merge(more);
+/// How receiving a body ended.
+enum End {
+    Taken(Vec<Ticket>),
+    /// All there, still packed.
+    Packed,
+    Refused(Refused),
+}
+
+impl Incoming {
+    /// Uses bytes of the body; the end once there is one.
+    fn receive(&mut self, shard: &mut Shard, input: &[u8]) -> (usize, Option<End>) {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            match self.framer.next(rest) {
+                Ok(Piece::Data(range)) => {
+                    used += range.end;
+                    let data = rest.get(range).unwrap_or_default();
+                    self.bytes += data.len();
+                    if self.bytes > BODY_BYTES_MAX {
+                        return (used, Some(End::Refused(Refused::TooLarge)));
+                    }
+                    if self.refused.is_some() {
+                        continue;
+                    }
+                    if let Some(packed) = &mut self.packed {
+                        packed.extend_from_slice(data);
+                        continue;
+                    }
+                    shard.receiver.counters.bytes += data.len() as u64;
+                    if !self.framer.is_complete() {
+                        self.intake.part(shard, data);
+                        continue;
+                    }
+                    return (used, Some(self.end(shard, data)));
+                }
+                Ok(Piece::Skip(bytes)) => used += bytes,
+                Ok(Piece::More) => return (used, None),
+                Ok(Piece::Done) => return (used, Some(self.end(shard, b""))),
+                Err(error) => return (used, Some(End::Refused(error.into()))),
+            }
+        }
     }
-    Ok(())
+
+    fn end(&mut self, shard: &mut Shard, last: &[u8]) -> End {
+        if let Some(refused) = self.refused.take() {
+            return End::Refused(refused);
+        }
+        if self.packed.is_some() {
+            return End::Packed;
+        }
+        match self.intake.finish(shard, last) {
+            Ok(tickets) => End::Taken(tickets),
+            Err(refusal) => End::Refused(refusal.into()),
+        }
+    }
 }
 
 const EMPTY: Answer<'static> =
     Answer { status: 204, body: b"", version: "", origin: None, retry_after: false, close: false, plain: false };
-
-/// Least room that a read gets.
-const READ_BYTES: usize = 64 << 10;
-
-/// Most room that a read gets at once; a body's memory grows with what has arrived, not with what was announced.
-const READ_BYTES_MAX: usize = 1 << 20;

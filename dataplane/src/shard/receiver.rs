@@ -20,7 +20,6 @@ use crate::{
 /// Counters of a receiver.
 #[derive(Debug, Default)]
 pub struct Counters {
-    pub connections_open: u64,
     pub bodies: u64,
     pub points: u64,
     pub bytes: u64,

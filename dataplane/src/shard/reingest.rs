@@ -10,24 +10,24 @@ use std::{
     rc::Rc,
 };
 
-use tokio::{sync::Notify, task::yield_now};
-
 use super::{
-    limits::{REINGEST_BYTES_MAX, SLICE_ROWS},
-    ring::Item,
+    intake::{Intake, Target},
+    limits::REINGEST_BYTES_MAX,
+    ring::Ticket,
     thread::Shard,
 };
-use crate::{
-    clock,
-    line::{Lines, Precision},
-};
+use crate::line::{Lines, Precision};
+
+/// Bytes from which on a body is not added to: it is staged in one turn.
+const BODY_BYTES: usize = 64 << 10;
 
 #[derive(Default)]
 pub struct Reingest {
     bodies: RefCell<VecDeque<Body>>,
     bytes: Cell<usize>,
     pub dropped: Cell<u64>,
-    arrived: Notify,
+    /// Blocks of the last body that wait for room in the rings.
+    tickets: RefCell<Vec<Ticket>>,
 }
 
 struct Body {
@@ -46,7 +46,11 @@ impl Reingest {
         self.bytes.set(self.bytes.get() + line.len());
         let mut bodies = self.bodies.borrow_mut();
         match bodies.back_mut() {
-            Some(last) if last.database == *database && last.retention_policy == *retention_policy => {
+            Some(last)
+                if last.database == *database
+                    && last.retention_policy == *retention_policy
+                    && last.lines.len() < BODY_BYTES =>
+            {
                 last.lines.push_str(line);
             }
             _ => {
@@ -54,8 +58,24 @@ impl Reingest {
                 bodies.push_back(Body { database, retention_policy, lines: line.to_owned() });
             }
         }
-        self.arrived.notify_one();
         true
+    }
+
+    /// Whether a turn would do something.
+    pub fn has_work(&self) -> bool {
+        self.bytes.get() > 0 && self.tickets.borrow().is_empty()
+    }
+
+    /// Stages the next body, unless the last one still waits for room in the rings.
+    pub fn turn(&self, shard: &mut Shard) {
+        let mut tickets = self.tickets.borrow_mut();
+        tickets.retain(|ticket| !shard.outbound.has_taken(*ticket));
+        if tickets.is_empty()
+            && let Some(body) = self.pop()
+        {
+            *tickets = self.stage(shard, &body);
+            tickets.retain(|ticket| !shard.outbound.has_taken(*ticket));
+        }
     }
 
     fn pop(&self) -> Option<Body> {
@@ -64,55 +84,27 @@ impl Reingest {
         Some(body)
     }
 
-    /// Stages what comes, for as long as the shard lives.
-    pub async fn run(shard: Rc<Shard>) {
-        loop {
-            shard.reingest.arrived.notified().await;
-            while let Some(body) = shard.reingest.pop() {
-                body.stage(&shard).await;
-            }
-        }
-    }
-}
-
-impl Body {
     /// As a body that was written; a line that cannot be read is left out, the others go.
-    async fn stage(&self, shard: &Shard) {
-        if self.stage_lines(shard, self.lines.as_bytes()).await.is_ok() {
-            return;
+    fn stage(&self, shard: &mut Shard, body: &Body) -> Vec<Ticket> {
+        let mut intake = Intake::new(Target {
+            database: body.database.to_string(),
+            retention_policy: body.retention_policy.to_string(),
+            precision: Precision::of_query("n"),
+        });
+        if let Ok(tickets) = intake.finish(shard, body.lines.as_bytes()) {
+            return tickets;
         }
-        for line in Lines::new(self.lines.as_bytes()) {
-            if let Err(error) = self.stage_lines(shard, line).await {
-                shard.reingest.dropped.set(shard.reingest.dropped.get() + 1);
-                tracing::error!(service = "kapacitor", err = error, "a point that came back by a loopback is dropped");
+        let mut tickets = Vec::new();
+        for line in Lines::new(body.lines.as_bytes()) {
+            match intake.finish(shard, line) {
+                Ok(sent) => tickets.extend(sent),
+                Err(refusal) => {
+                    self.dropped.set(self.dropped.get() + 1);
+                    let err = refusal.to_string();
+                    tracing::error!(service = "kapacitor", err, "a point that came back by a loopback is dropped");
+                }
             }
         }
-    }
-
-    async fn stage_lines(&self, shard: &Shard, lines: &[u8]) -> Result<(), String> {
-        loop {
-            let precision = Precision::of_query("n");
-            let (database, policy) = (&*self.database, &*self.retention_policy);
-            let mut staging = shard.receiver.borrow_mut().stage(database, policy, precision, clock::now());
-            let mut rest = Lines::new(lines);
-            while shard.receiver.borrow_mut().stage_lines(&mut staging, &mut rest, SLICE_ROWS) {
-                yield_now().await;
-            }
-            if !staging.errors.is_empty() {
-                return Err(String::from_utf8_lossy(&staging.errors.into_text()).into_owned());
-            }
-            let committed = shard.receiver.borrow_mut().commit(staging, shard.next_order());
-            if committed.forgot {
-                shard.forget_series();
-            }
-            if committed.restage {
-                continue;
-            }
-            let send = |(owner, block)| shard.send(owner, Item::Block(block));
-            let tickets: Vec<_> = committed.blocks.into_iter().filter_map(send).collect();
-            shard.push();
-            shard.accepted(&tickets).await;
-            return Ok(());
-        }
+        tickets
     }
 }

@@ -1,12 +1,17 @@
 //! The rings between shards: from each receiver to each owner one bounded single-producer single-consumer queue.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+};
 
-use rtrb::{Consumer, Producer, RingBuffer};
-use tokio::sync::Notify;
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 use super::limits::RING_BLOCKS;
-use crate::{block::Block, routing::Instance};
+use crate::{block::Block, reactor::Wake, routing::Instance};
 
 /// What crosses a ring.
 #[derive(Debug)]
@@ -18,36 +23,257 @@ pub enum Item {
     Forget,
 }
 
-/// How shards wake each other.
-#[derive(Debug, Default)]
+/// How the other threads reach a shard's.
+#[derive(Debug)]
 pub struct Signals {
-    /// Something stands in an inbound ring, or a command waits.
-    pub work: Notify,
-    /// An outbound ring has room again.
-    pub room: Notify,
+    /// Something stands in an inbound ring, an outbound one has room again, or a command waits.
+    pub wake: Arc<Wake>,
+    /// The shard has items that found a ring full.
+    starved: AtomicBool,
+}
+
+impl Signals {
+    pub fn new(wake: Arc<Wake>) -> Self {
+        Signals { wake, starved: AtomicBool::new(false) }
+    }
 }
 
 /// One shard's ends of all rings.
 pub struct Ends {
-    /// To each owner, by its index.
-    pub outbound: Vec<Producer<Item>>,
-    /// From each receiver, by its index.
-    pub inbound: Vec<Consumer<Item>>,
-    /// Of every shard, by its index.
-    pub signals: Arc<[Signals]>,
+    pub outbound: Outbound,
+    pub inbound: Inbound,
 }
 
-/// The rings of `shards` shards, the ends of each shard by its index.
-pub fn rings(shards: usize) -> Vec<Ends> {
-    let signals: Arc<[Signals]> = (0..shards).map(|_| Signals::default()).collect();
-    let mut ends: Vec<Ends> =
-        (0..shards).map(|_| Ends { outbound: Vec::new(), inbound: Vec::new(), signals: signals.clone() }).collect();
-    for receiver in 0..shards {
-        for owner in 0..shards {
+/// The rings between the shards that these signals belong to, the ends of each shard by its index.
+pub fn rings(signals: Vec<Signals>) -> Vec<Ends> {
+    let (shards, signals) = (signals.len(), Arc::<[Signals]>::from(signals));
+    let mut producers: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut consumers: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    for producers in &mut producers {
+        for consumers in &mut consumers {
             let (producer, consumer) = RingBuffer::new(RING_BLOCKS);
-            ends[receiver].outbound.push(producer);
-            ends[owner].inbound.push(consumer);
+            producers.push(Queue { ring: producer, waiting: VecDeque::new(), queued: 0, pushed: 0 });
+            consumers.push(consumer);
         }
     }
-    ends
+    let ends = producers.into_iter().zip(consumers).enumerate();
+    ends.map(|(shard, (owners, receivers))| Ends {
+        outbound: Outbound { shard, owners, signals: signals.clone(), waiting: false },
+        inbound: Inbound { shard, receivers, signals: signals.clone(), next: 0 },
+    })
+    .collect()
+}
+
+/// Items for one owner, in order; those in front of `waiting` are in the ring.
+struct Queue {
+    ring: Producer<Item>,
+    waiting: VecDeque<Item>,
+    queued: u64,
+    pushed: u64,
+}
+
+/// Place of a body's block in one owner's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    owner: usize,
+    place: u64,
+}
+
+/// A receiver's ends. Nothing here ever blocks: what finds a ring full waits in front of it.
+pub struct Outbound {
+    shard: usize,
+    /// By owner.
+    owners: Vec<Queue>,
+    signals: Arc<[Signals]>,
+    waiting: bool,
+}
+
+impl Outbound {
+    pub fn owners(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// Queues an item for an owner; what came before for the same owner goes first. [`Outbound::push`] sends it.
+    pub fn send(&mut self, owner: usize, item: Item) -> Option<Ticket> {
+        let to = self.owners.get_mut(owner)?;
+        to.waiting.push_back(item);
+        to.queued += 1;
+        self.waiting = true;
+        Some(Ticket { owner, place: to.queued })
+    }
+
+    /// Moves queued items into the rings as far as there is room, and wakes the owners; returns whether any moved.
+    pub fn push(&mut self) -> bool {
+        if !std::mem::take(&mut self.waiting) {
+            return false;
+        }
+        let mut moved = false;
+        for (owner, to) in self.owners.iter_mut().enumerate() {
+            let before = to.pushed;
+            while let Some(item) = to.waiting.pop_front() {
+                if let Err(PushError::Full(item)) = to.ring.push(item) {
+                    to.waiting.push_front(item);
+                    // An owner that makes room from here on wakes this shard; one that did just before is seen below.
+                    if let Some(signals) = self.signals.get(self.shard)
+                        && !signals.starved.swap(true, Ordering::SeqCst)
+                    {
+                        fence(Ordering::SeqCst);
+                        continue;
+                    }
+                    self.waiting = true;
+                    break;
+                }
+                to.pushed += 1;
+            }
+            moved |= to.pushed > before;
+            if to.pushed > before
+                && owner != self.shard
+                && let Some(signals) = self.signals.get(owner)
+            {
+                signals.wake.wake();
+            }
+        }
+        moved
+    }
+
+    /// Whether the owner's ring has taken what a ticket stands for.
+    pub fn has_taken(&self, ticket: Ticket) -> bool {
+        self.owners.get(ticket.owner).is_none_or(|to| to.pushed >= ticket.place)
+    }
+}
+
+/// An owner's ends.
+pub struct Inbound {
+    shard: usize,
+    /// By receiver.
+    receivers: Vec<Consumer<Item>>,
+    signals: Arc<[Signals]>,
+    /// Whose turn it is.
+    next: usize,
+}
+
+impl Inbound {
+    pub fn is_empty(&self) -> bool {
+        self.receivers.iter().all(Consumer::is_empty)
+    }
+
+    /// Items of each receiver.
+    pub fn counts(&self) -> Vec<usize> {
+        self.receivers.iter().map(Consumer::slots).collect()
+    }
+
+    /// The next item and its receiver, the receivers in turn.
+    pub fn pop(&mut self) -> Option<(usize, Item)> {
+        let receivers = self.receivers.len();
+        for step in 0..receivers {
+            let receiver = (self.next + step) % receivers;
+            if let Some(Ok(item)) = self.receivers.get_mut(receiver).map(Consumer::pop) {
+                self.next = receiver + 1;
+                fence(Ordering::SeqCst);
+                if let Some(signals) = self.signals.get(receiver)
+                    && signals.starved.load(Ordering::SeqCst)
+                    && signals.starved.swap(false, Ordering::SeqCst)
+                    && receiver != self.shard
+                {
+                    signals.wake.wake();
+                }
+                return Some((receiver, item));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Ends, Ends) {
+        let mut ends = rings((0..2).map(|_| Signals::new(Arc::new(Wake::new().unwrap()))).collect());
+        let second = ends.pop().unwrap();
+        (ends.pop().unwrap(), second)
+    }
+
+    fn instance(item: Option<(usize, Item)>) -> (usize, Instance) {
+        match item {
+            Some((receiver, Item::Stopped(instance))) => (receiver, instance),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_finds_a_ring_full_waits_in_order() {
+        let (mut first, mut second) = pair();
+        let tickets: Vec<_> =
+            (0..RING_BLOCKS as u64 + 2).filter_map(|n| first.outbound.send(1, Item::Stopped(n))).collect();
+        assert!(!first.outbound.has_taken(tickets[0]));
+        first.outbound.push();
+        assert!(first.outbound.has_taken(tickets[RING_BLOCKS - 1]));
+        assert!(!first.outbound.has_taken(tickets[RING_BLOCKS]));
+        assert_eq!(second.inbound.counts(), [RING_BLOCKS, 0]);
+        for n in 0..RING_BLOCKS as u64 + 2 {
+            assert_eq!(instance(second.inbound.pop()), (0, n));
+            first.outbound.push();
+        }
+        assert!(tickets.iter().all(|ticket| first.outbound.has_taken(*ticket)));
+        assert!(second.inbound.is_empty());
+    }
+
+    #[test]
+    fn receivers_take_turns() {
+        let (mut first, mut second) = pair();
+        for n in 0..2 {
+            first.outbound.send(0, Item::Stopped(n));
+            second.outbound.send(0, Item::Stopped(n));
+        }
+        first.outbound.push();
+        second.outbound.push();
+        let order: Vec<_> = (0..4).map(|_| instance(first.inbound.pop())).collect();
+        assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
+    }
+
+    /// Both threads sleep whenever they have nothing to do: a wake-up that is lost hangs the test.
+    #[test]
+    fn nobody_sleeps_through_an_item_or_room() {
+        use crate::reactor::{Choice, Reactor};
+        const ITEMS: u64 = 20_000;
+        let wakes: Vec<_> = (0..2).map(|_| Arc::new(Wake::new().unwrap())).collect();
+        let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+        let (mut second, mut first) = (ends.pop().unwrap(), ends.pop().unwrap());
+        let (woken, waker) = (wakes[1].clone(), wakes[0].clone());
+        let owner = std::thread::spawn(move || {
+            let mut reactor = Reactor::new(Choice::Epoll, woken.clone()).unwrap();
+            let mut taken = 0;
+            while taken < ITEMS {
+                while let Some(item) = second.inbound.pop() {
+                    assert_eq!(instance(Some(item)), (0, taken));
+                    taken += 1;
+                }
+                woken.fall_asleep();
+                if second.inbound.is_empty() && taken < ITEMS {
+                    reactor.wait(None).unwrap();
+                }
+                woken.stay_awake();
+            }
+        });
+        let mut reactor = Reactor::new(Choice::Automatic, waker.clone()).unwrap();
+        let mut last = None;
+        for n in 0..ITEMS {
+            last = first.outbound.send(1, Item::Stopped(n));
+            if n % 100 == 99 {
+                first.outbound.push();
+                while !last.is_none_or(|ticket| first.outbound.has_taken(ticket)) {
+                    waker.fall_asleep();
+                    first.outbound.push();
+                    if !last.is_none_or(|ticket| first.outbound.has_taken(ticket)) {
+                        reactor.wait(None).unwrap();
+                    }
+                    waker.stay_awake();
+                    first.outbound.push();
+                }
+            }
+        }
+        assert!(last.is_some());
+        owner.join().unwrap();
+    }
 }

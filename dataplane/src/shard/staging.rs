@@ -52,6 +52,13 @@ const MISSES_SHIFT: u32 = 4;
 /// Columns that a row of the scalar reader is gathered in without an allocation.
 const INLINE_COLUMNS: usize = 32;
 
+impl Staging {
+    /// Bytes held: cells, and series that nobody knew.
+    pub fn bytes(&self) -> usize {
+        self.blocks.iter().map(Block::bytes).sum::<usize>() + self.new.bytes()
+    }
+}
+
 impl Receiver {
     /// Begins a body. `arrival` is nanoseconds since 1970.
     pub fn stage(&mut self, database: &str, retention_policy: &str, precision: Precision, arrival: i64) -> Staging {

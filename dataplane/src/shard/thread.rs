@@ -1,39 +1,44 @@
-//! The thread of a shard: its runtime, its turns, and what its connections share.
+//! The thread of a shard: its turns, and what its connections share.
 //!
-//! A turn: blocks in the inbound rings first, a slice at a time, one receiver after the other; then commands. Between
-//! slices the runtime serves connections. Without work the thread sleeps.
+//! A turn: blocks in the inbound rings first, some slices of them; then some events of connections, then work that is
+//! done in pieces, then commands. Without anything to do the thread sleeps in its reactor.
 
 use std::{
-    cell::RefCell,
-    collections::VecDeque,
+    io,
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use proto::message::{IngressStatistics, Settings};
-use rtrb::{Consumer, Producer};
-use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
-    task::{LocalSet, yield_now},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    command::{Command, Effects, Handover, ShardStatistics},
-    connection,
-    limits::{SERIES_BYTES_MAX, SLICE_ROWS, STAGED_BYTES_MAX},
+    command::{Command, Effects, ShardStatistics},
+    connections::{Connections, SWEEP},
+    inbox::Inbox,
+    limits::{SERIES_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
     receiver::{Counters, Receiver},
     reingest::Reingest,
-    ring::{Ends, Item, Signals},
+    ring::{Ends, Item, Outbound},
 };
-use crate::{clock, io::shards::Loads, routing::Instance};
+use crate::{
+    clock,
+    io::shards::Loads,
+    reactor::{Choice, Event, Reactor, Wake},
+    routing::Instance,
+};
 
-/// Longest sleep of a shard with timers.
-const CLOCK_CHECK: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longest sleep of a shard with timers: it notices that the clock was set.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// How exact timers are while the shard is busy, nanoseconds.
+const TIMER_CHECK: i64 = 1_000_000;
 
 /// What a shard's thread starts with.
 pub struct Start {
@@ -41,6 +46,8 @@ pub struct Start {
     pub shards: usize,
     /// Core to run on.
     pub core: Option<usize>,
+    pub receive: Choice,
+    pub wake: Arc<Wake>,
     pub ends: Ends,
     pub commands: mpsc::Receiver<Command>,
     pub effects: Effects,
@@ -50,51 +57,77 @@ pub struct Start {
     pub order: Arc<AtomicU64>,
 }
 
-/// What the tasks of a shard's thread share. Nothing here is held over an await.
+/// What the connections and commands of a shard work on.
 pub struct Shard {
     pub index: usize,
-    pub receiver: RefCell<Receiver>,
-    pub owner: RefCell<Owner>,
-    outbound: RefCell<Vec<Outbound>>,
-    signals: Arc<[Signals]>,
-    /// Wakes connections whose blocks may have been taken.
-    taken: Notify,
-    /// Bytes of bodies that connections hold.
-    pub staging: Arc<Semaphore>,
+    pub receiver: Receiver,
+    pub owner: Owner,
+    pub outbound: Outbound,
     pub effects: Effects,
     pub settings: watch::Receiver<Settings>,
     pub loads: Loads,
     order: Arc<AtomicU64>,
-    pub draining: AtomicBool,
-    /// Wakes connections that are between requests when the shard drains.
-    pub drain: Notify,
+    pub draining: bool,
     dropped: Rc<Dropped>,
     pub reingest: Rc<Reingest>,
+    /// Scratch of bodies that are being unpacked.
+    pub unpacked: Vec<u8>,
+    /// Connections that closed because too many waited for the I/O thread.
+    pub relays_refused: u64,
+    /// Bodies that were given up because they did not move while others waited for room.
+    pub bodies_stalled: u64,
 }
 
-/// Items for one owner, in order; those in front of `queue` are in the ring.
-struct Outbound {
-    ring: Producer<Item>,
-    queue: VecDeque<Item>,
-    queued: u64,
-    pushed: u64,
-}
-
-/// Place of a body's last block in one owner's queue.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket {
-    owner: usize,
-    place: u64,
+struct Thread {
+    reactor: Reactor,
+    wake: Arc<Wake>,
+    shard: Shard,
+    connections: Connections,
+    inbox: Inbox,
+    commands: mpsc::Receiver<Command>,
+    /// A command, until what was accepted before it has run.
+    command: Option<Command>,
+    drained: Option<oneshot::Sender<()>>,
+    /// Nanoseconds since 1970.
+    now: i64,
+    timers_checked: i64,
+    swept: i64,
 }
 
 /// Runs a shard until its command queue closes. Blocks the thread.
-pub fn run(start: Start) -> std::io::Result<()> {
+pub fn run(start: Start) -> io::Result<()> {
     if let Some(core) = start.core {
         pin(core);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let local = LocalSet::new();
-    runtime.block_on(local.run_until(turns(start)));
+    let mut thread = Thread {
+        reactor: Reactor::new(start.receive, start.wake.clone())?,
+        wake: start.wake,
+        shard: Shard {
+            index: start.shard,
+            receiver: Receiver::new(start.shards, SERIES_BYTES_MAX / start.shards),
+            owner: Owner::new(start.shard, start.shards),
+            outbound: start.ends.outbound,
+            effects: start.effects,
+            settings: start.settings,
+            loads: start.loads,
+            order: start.order,
+            draining: false,
+            dropped: Rc::default(),
+            reingest: Rc::default(),
+            unpacked: Vec::new(),
+            relays_refused: 0,
+            bodies_stalled: 0,
+        },
+        connections: Connections::new(start.shards),
+        inbox: Inbox::new(start.ends.inbound),
+        commands: start.commands,
+        command: None,
+        drained: None,
+        now: clock::now(),
+        timers_checked: 0,
+        swept: 0,
+    };
+    while thread.turn()? {}
     Ok(())
 }
 
@@ -107,92 +140,184 @@ fn pin(core: usize) {
     }
 }
 
-async fn turns(start: Start) {
-    let Ends { outbound, mut inbound, signals } = start.ends;
-    let mut commands = start.commands;
-    let outbound = outbound.into_iter().map(|ring| Outbound { ring, queue: VecDeque::new(), queued: 0, pushed: 0 });
-    let shard = Rc::new(Shard {
-        index: start.shard,
-        receiver: RefCell::new(Receiver::new(start.shards, SERIES_BYTES_MAX / start.shards)),
-        owner: RefCell::new(Owner::new(start.shard, start.shards)),
-        outbound: RefCell::new(outbound.collect()),
-        signals: signals.clone(),
-        taken: Notify::new(),
-        staging: Arc::new(Semaphore::new(STAGED_BYTES_MAX / start.shards)),
-        effects: start.effects,
-        settings: start.settings,
-        loads: start.loads,
-        order: start.order,
-        draining: AtomicBool::new(false),
-        drain: Notify::new(),
-        dropped: Rc::default(),
-        reingest: Rc::default(),
-    });
-    tokio::task::spawn_local(pump(shard.clone()));
-    tokio::task::spawn_local(Reingest::run(shard.clone()));
-    loop {
-        let mut idle = true;
-        for (receiver, ring) in inbound.iter_mut().enumerate() {
-            idle &= !turn_of(&shard, receiver, ring).await;
-        }
-        shard.wake();
-        match commands.try_recv() {
-            Ok(command) => {
-                // What was accepted before the command comes first.
-                for (receiver, ring) in inbound.iter_mut().enumerate() {
-                    for _ in 0..ring.slots() {
-                        turn_of(&shard, receiver, ring).await;
-                    }
-                }
-                shard.clone().carry_out(command);
+impl Thread {
+    /// Returns whether there is another turn.
+    fn turn(&mut self) -> io::Result<bool> {
+        let sleep = if self.has_work() { Some(Duration::ZERO) } else { self.sleep() };
+        self.reactor.wait(sleep)?;
+        self.wake.stay_awake();
+        self.now = clock::now();
+        let Thread { reactor, shard, connections, inbox, now, .. } = self;
+        for _ in 0..TURN_SLICES {
+            if !inbox.run(&mut shard.owner, &shard.effects, *now) {
+                break;
             }
-            Err(mpsc::error::TryRecvError::Disconnected) => return,
-            Err(mpsc::error::TryRecvError::Empty) if idle => {
-                let signal = signals.get(shard.index);
-                tokio::select! {
-                    () = async { match signal { Some(signal) => signal.work.notified().await, None => std::future::pending().await } } => {}
-                    () = shard.until_wake() => {}
-                    command = commands.recv() => match command {
-                        Some(command) => shard.clone().carry_out(command),
-                        None => return,
-                    }
-                }
-            }
-            Err(mpsc::error::TryRecvError::Empty) => {}
         }
+        shard.outbound.push();
+        connections.answer(reactor, shard, *now);
+        for _ in 0..TURN_EVENTS {
+            let Some(event) = reactor.next_event() else { break };
+            match event {
+                Event::Received(token, buffer) => {
+                    connections.received(shard, token, reactor.bytes(&buffer));
+                    reactor.give_back(buffer);
+                    connections.settle(reactor, token, *now);
+                }
+                Event::Ended(token) => connections.ended(reactor, shard, token, *now),
+                Event::Writable(token) => connections.writable(reactor, shard, token, *now),
+                Event::Removed(token) => connections.removed(shard, token),
+                Event::Readable(_) => {}
+            }
+        }
+        connections.work(reactor, shard, *now);
+        shard.reingest.clone().turn(shard);
+        connections.make_room(reactor, shard, *now);
+        self.timers();
+        let goes_on = self.command();
+        if self.connections.count() == 0
+            && let Some(drained) = self.drained.take()
+        {
+            let _ = drained.send(());
+        }
+        Ok(goes_on)
     }
-}
 
-/// Takes one item of a receiver's ring and runs it in slices; returns whether there was one.
-async fn turn_of(shard: &Shard, receiver: usize, ring: &mut Consumer<Item>) -> bool {
-    let Ok(item) = ring.pop() else { return false };
-    if let Some(signals) = shard.signals.get(receiver) {
-        signals.room.notify_one();
+    fn has_work(&self) -> bool {
+        !self.inbox.is_empty()
+            || self.connections.has_work()
+            || self.shard.reingest.has_work()
+            || !self.commands.is_empty()
     }
-    match item {
-        Item::Forget => shard.owner.borrow_mut().forget(receiver),
-        Item::Stopped(instance) => shard.owner.borrow_mut().receiver_stopped(instance, clock::now()),
-        Item::Block(mut block) => {
-            shard.owner.borrow_mut().define(receiver, &mut block.definitions);
-            for start in (0..block.len()).step_by(SLICE_ROWS) {
-                let rows = start..(start + SLICE_ROWS).min(block.len());
-                shard.owner.borrow_mut().run(receiver, &block, rows, clock::now(), |failure| {
+
+    /// How long to sleep. Whoever adds work from here on wakes this thread.
+    fn sleep(&mut self) -> Option<Duration> {
+        self.wake.fall_asleep();
+        if self.shard.outbound.push() || self.has_work() {
+            self.wake.stay_awake();
+            return Some(Duration::ZERO);
+        }
+        let next = self.shard.owner.next_wake();
+        let timer = (next != i64::MAX).then(|| {
+            let wait = u64::try_from(next.saturating_sub(clock::now())).unwrap_or_default();
+            Duration::from_nanos(wait).min(CLOCK_CHECK)
+        });
+        let sweep = self.connections.has_deadlines(self.shard.draining).then_some(SWEEP);
+        timer.into_iter().chain(sweep).min()
+    }
+
+    fn timers(&mut self) {
+        let Thread { reactor, shard, connections, now, .. } = self;
+        if now.saturating_sub(self.timers_checked) >= TIMER_CHECK {
+            self.timers_checked = *now;
+            if shard.owner.next_wake() <= *now {
+                shard.owner.advance(*now, |failure| {
                     let _ = shard.effects.failures.send(failure);
                 });
-                yield_now().await;
+            }
+        }
+        if connections.has_deadlines(shard.draining) && now.saturating_sub(self.swept) >= SWEEP.as_nanos() as i64 {
+            self.swept = *now;
+            connections.sweep(reactor, shard, *now);
+        }
+    }
+
+    /// Carries out commands; returns whether more can come.
+    fn command(&mut self) -> bool {
+        loop {
+            if self.command.is_some() && !self.inbox.has_passed() {
+                return true;
+            }
+            if let Some(command) = self.command.take() {
+                self.carry_out(command);
+            }
+            match self.commands.try_recv() {
+                Ok(Command::Connection(handover)) => {
+                    self.connections.connect(&mut self.reactor, &mut self.shard, handover, self.now);
+                }
+                Ok(command) => {
+                    // What was accepted before the command comes first.
+                    self.inbox.mark();
+                    self.command = Some(command);
+                }
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
             }
         }
     }
-    true
-}
 
-/// Pushes what did not fit as soon as owners make room.
-async fn pump(shard: Rc<Shard>) {
-    let Some(signals) = shard.signals.get(shard.index) else { return };
-    loop {
-        signals.room.notified().await;
-        shard.push();
-        shard.taken.notify_waiters();
+    fn carry_out(&mut self, command: Command) {
+        let Thread { shard, now, .. } = self;
+        match command {
+            Command::Connection(handover) => {
+                self.connections.connect(&mut self.reactor, shard, handover, *now);
+            }
+            Command::Start { instance, plan, route, epoch, reply } => {
+                let (effects, dropped, reingest) =
+                    (shard.effects.clone(), shard.dropped.clone(), shard.reingest.clone());
+                let outputs = ShardOutputs { shard: shard.index, instance, effects, dropped, reingest };
+                let started = shard.owner.start(&plan, route, epoch, outputs, *now);
+                let _ = reply.send(started);
+            }
+            Command::Route { routing, reply } => {
+                let ended: Vec<Instance> = shard.receiver.route(routing);
+                for instance in ended {
+                    shard.send_to_all(|| Item::Stopped(instance));
+                }
+                let _ = reply.send(());
+            }
+            Command::Stop { instance, routed, reply } => shard.owner.stop(instance, routed, reply, *now),
+            Command::HttpOut { instance, endpoint, reply } => {
+                let _ = reply.send(shard.owner.http_out(instance, &endpoint));
+            }
+            Command::Statistics { reply } => {
+                let _ = reply.send(self.statistics());
+            }
+            Command::Resume { instance, node, ticket, status } => {
+                if let Some(failure) = shard.owner.resume(instance, &node, ticket, status, *now) {
+                    let _ = shard.effects.failures.send(failure);
+                }
+            }
+            Command::Drain { reply } => {
+                shard.draining = true;
+                self.connections.drain(&mut self.reactor, shard, *now);
+                self.drained = Some(reply);
+            }
+        }
+    }
+
+    fn statistics(&mut self) -> ShardStatistics {
+        let Shard { receiver, owner, dropped, reingest, relays_refused, bodies_stalled, .. } = &mut self.shard;
+        let ingress = receiver.ingress.iter().map(|(database, policy, measurement, points)| IngressStatistics {
+            database: database.to_owned(),
+            retention_policy: policy.to_owned(),
+            measurement: measurement.to_owned(),
+            points,
+        });
+        let Counters { bodies, points, bytes, bodies_refused, names_refused } = receiver.counters;
+        ShardStatistics {
+            tasks: owner.statistics(self.now),
+            ingress: ingress.collect(),
+            counters: vec![
+                ("connections_open", self.connections.count() as u64),
+                ("connections_bytes_held", self.connections.bytes() as u64),
+                ("bodies_accepted", bodies),
+                ("bodies_refused", bodies_refused),
+                ("bodies_refused_without_progress", *bodies_stalled),
+                ("points_accepted", points),
+                ("bytes_received", bytes),
+                ("series_without_room_for_names", names_refused),
+                ("series_cached", receiver.cache.len() as u64),
+                ("series_cache_bytes", receiver.cache.bytes() as u64),
+                ("series_cache_restarts", receiver.cache.generation()),
+                ("rows_discarded_by_failed_tasks", owner.rows_discarded),
+                ("alerts_dropped", dropped.alerts.get()),
+                ("posts_dropped", dropped.posts.get()),
+                ("influxdb_writes_dropped", dropped.writes.get()),
+                ("loopback_points_dropped", reingest.dropped.get()),
+                ("relays_refused", *relays_refused),
+                (if self.reactor.name() == "epoll" { "shards_on_epoll" } else { "shards_on_io_uring" }, 1),
+            ],
+        }
     }
 }
 
@@ -202,163 +327,15 @@ impl Shard {
         self.order.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Queues an item for an owner; what came before for the same owner goes first.
-    pub fn send(&self, owner: usize, item: Item) -> Option<Ticket> {
-        let mut outbound = self.outbound.borrow_mut();
-        let to = outbound.get_mut(owner)?;
-        to.queue.push_back(item);
-        to.queued += 1;
-        Some(Ticket { owner, place: to.queued })
-    }
-
-    /// Moves queued items into the rings as far as there is room, and wakes the owners.
-    pub fn push(&self) {
-        for (owner, to) in self.outbound.borrow_mut().iter_mut().enumerate() {
-            let before = to.pushed;
-            while let Some(item) = to.queue.pop_front() {
-                if let Err(rtrb::PushError::Full(item)) = to.ring.push(item) {
-                    to.queue.push_front(item);
-                    break;
-                }
-                to.pushed += 1;
-            }
-            if to.pushed > before
-                && let Some(signals) = self.signals.get(owner)
-            {
-                signals.work.notify_one();
-            }
+    fn send_to_all(&mut self, item: impl Fn() -> Item) {
+        for owner in 0..self.outbound.owners() {
+            self.outbound.send(owner, item());
         }
-    }
-
-    /// Waits until the owners have taken what these tickets stand for.
-    pub async fn accepted(&self, tickets: &[Ticket]) {
-        loop {
-            let taken = self.taken.notified();
-            let outbound =
-                |ticket: &Ticket| self.outbound.borrow().get(ticket.owner).is_none_or(|to| to.pushed >= ticket.place);
-            if tickets.iter().all(outbound) {
-                return;
-            }
-            taken.await;
-        }
-    }
-
-    fn send_to_all(&self, item: impl Fn() -> Item) {
-        let owners = self.outbound.borrow().len();
-        for owner in 0..owners {
-            self.send(owner, item());
-        }
-        self.push();
+        self.outbound.push();
     }
 
     /// The numbers of this receiver's series are void; owners hear of it before they see new ones.
-    pub fn forget_series(&self) {
+    pub fn forget_series(&mut self) {
         self.send_to_all(|| Item::Forget);
-    }
-
-    /// Wakes operators whose time has come.
-    fn wake(&self) {
-        let mut owner = self.owner.borrow_mut();
-        let now = clock::now();
-        if owner.next_wake() <= now {
-            owner.advance(now, |failure| {
-                let _ = self.effects.failures.send(failure);
-            });
-        }
-    }
-
-    /// Waits until an operator wants to be woken, and no longer than it may take to notice that the clock was set.
-    async fn until_wake(&self) {
-        let next = self.owner.borrow().next_wake();
-        if next == i64::MAX {
-            return std::future::pending().await;
-        }
-        let wait = u64::try_from(next.saturating_sub(clock::now())).unwrap_or_default();
-        tokio::time::sleep(std::time::Duration::from_nanos(wait).min(CLOCK_CHECK)).await;
-    }
-
-    fn carry_out(self: Rc<Self>, command: Command) {
-        match command {
-            Command::Connection(handover) => self.connect(handover),
-            Command::Start { instance, plan, route, epoch, reply } => {
-                let (effects, dropped, reingest) = (self.effects.clone(), self.dropped.clone(), self.reingest.clone());
-                let outputs = ShardOutputs { shard: self.index, instance, effects, dropped, reingest };
-                let started = self.owner.borrow_mut().start(&plan, route, epoch, outputs, clock::now());
-                let _ = reply.send(started);
-            }
-            Command::Route { routing, reply } => {
-                let ended: Vec<Instance> = self.receiver.borrow_mut().route(routing);
-                for instance in ended {
-                    self.send_to_all(|| Item::Stopped(instance));
-                }
-                let _ = reply.send(());
-            }
-            Command::Stop { instance, routed, reply } => {
-                self.owner.borrow_mut().stop(instance, routed, reply, clock::now());
-            }
-            Command::HttpOut { instance, endpoint, reply } => {
-                let _ = reply.send(self.owner.borrow().http_out(instance, &endpoint));
-            }
-            Command::Statistics { reply } => {
-                let _ = reply.send(self.statistics());
-            }
-            Command::Resume { instance, node, ticket, status } => {
-                let failure = self.owner.borrow_mut().resume(instance, &node, ticket, status, clock::now());
-                if let Some(failure) = failure {
-                    let _ = self.effects.failures.send(failure);
-                }
-            }
-            Command::Drain { reply } => {
-                self.draining.store(true, Ordering::Relaxed);
-                self.drain.notify_waiters();
-                tokio::task::spawn_local(async move {
-                    while self.receiver.borrow().counters.connections_open > 0 {
-                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                    }
-                    let _ = reply.send(());
-                });
-            }
-        }
-    }
-
-    fn connect(self: Rc<Self>, handover: Handover) {
-        self.receiver.borrow_mut().counters.connections_open += 1;
-        tokio::task::spawn_local(async move {
-            connection::serve(&self, handover).await;
-            self.receiver.borrow_mut().counters.connections_open -= 1;
-            self.loads.release(self.index);
-        });
-    }
-
-    fn statistics(&self) -> ShardStatistics {
-        let receiver = self.receiver.borrow();
-        let mut owner = self.owner.borrow_mut();
-        let ingress = receiver.ingress.iter().map(|(database, policy, measurement, points)| IngressStatistics {
-            database: database.to_owned(),
-            retention_policy: policy.to_owned(),
-            measurement: measurement.to_owned(),
-            points,
-        });
-        let Counters { connections_open, bodies, points, bytes, bodies_refused, names_refused } = receiver.counters;
-        ShardStatistics {
-            tasks: owner.statistics(clock::now()),
-            ingress: ingress.collect(),
-            counters: vec![
-                ("connections_open", connections_open),
-                ("bodies_accepted", bodies),
-                ("bodies_refused", bodies_refused),
-                ("points_accepted", points),
-                ("bytes_received", bytes),
-                ("series_without_room_for_names", names_refused),
-                ("series_cached", receiver.cache.len() as u64),
-                ("series_cache_bytes", receiver.cache.bytes() as u64),
-                ("series_cache_restarts", receiver.cache.generation()),
-                ("rows_discarded_by_failed_tasks", owner.rows_discarded),
-                ("alerts_dropped", self.dropped.alerts.get()),
-                ("posts_dropped", self.dropped.posts.get()),
-                ("influxdb_writes_dropped", self.dropped.writes.get()),
-                ("loopback_points_dropped", self.reingest.dropped.get()),
-            ],
-        }
     }
 }
