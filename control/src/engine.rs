@@ -1,10 +1,16 @@
 //! The data plane as the rest of the control plane sees it.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use proto::{
     Plan,
-    message::{Command, Refusal, Reply, Request, Statistics},
+    message::{Command, Refusal, Reply, Request, Settings, Statistics},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,18 +39,57 @@ pub struct Call {
 #[derive(Clone)]
 pub struct Engine {
     calls: mpsc::Sender<Call>,
+    settings: Arc<Mutex<Settings>>,
+    followers: Arc<AtomicUsize>,
+}
+
+/// Somebody who follows the log; dropped when they leave.
+pub struct Follower {
+    engine: Engine,
 }
 
 impl Engine {
     /// An engine, and the calls that a link carries out.
     pub fn new() -> (Engine, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(COMMANDS);
-        (Engine { calls }, received)
+        (Engine { calls, settings: Arc::default(), followers: Arc::default() }, received)
     }
 
     /// An engine without a data plane.
     pub fn detached() -> Engine {
         Engine::new().0
+    }
+
+    /// What a data plane is told when it is connected.
+    pub fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what the next data plane is told.
+    pub fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Changes what this data plane and the next ones are told. Without one that is done, too.
+    pub async fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        self.set(change);
+        let engine = self.clone();
+        // Read when the command is sent, so that of two changes the later one stays.
+        let _ = self.call(move |request| Command::Configure { request, settings: engine.settings() }).await;
+    }
+
+    /// The data plane reports its log for as long as somebody follows it. Must be called inside a runtime.
+    pub fn follow_log(&self) -> Follower {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+        self.clone().tell_of_followers();
+        Follower { engine: self.clone() }
+    }
+
+    fn tell_of_followers(self) {
+        tokio::spawn(async move {
+            let followers = self.followers.clone();
+            self.configure(|settings| settings.follow_log = followers.load(Ordering::Relaxed) > 0).await;
+        });
     }
 
     pub async fn start_task(&self, fingerprint: u64, plan: Plan) -> Result<(), EngineError> {
@@ -82,6 +127,15 @@ impl Engine {
         let call = Call { command: Box::new(command), reply };
         self.calls.send(call).await.map_err(|_| EngineError::Away)?;
         answer.await.map_err(|_| EngineError::Away)?
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.engine.followers.fetch_sub(1, Ordering::Relaxed);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.engine.clone().tell_of_followers();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use proto::{message::Settings, plan::ServerInfo};
+use proto::plan::ServerInfo;
 
 use crate::{
     alert::Alerts,
@@ -39,7 +39,8 @@ pub enum ServeError {
 pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
     let Loaded { config, table, file, warnings } = loaded;
     let log_error = |error| ServeError::Log { file: config.logging.file.clone(), error };
-    dataplane::logging::start(&config.logging.file, &config.logging.level).map_err(log_error)?;
+    dataplane::logging::start(&config.logging.file, &config.logging.level, &config.farad.log_format)
+        .map_err(log_error)?;
     tracing::info!(service = "run", version = env!("CARGO_PKG_VERSION"), "farad starting");
     match &file {
         Some(file) => tracing::info!(service = "run", file = %file.display(), "using configuration"),
@@ -75,6 +76,11 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let endpoint = move |name: &str| endpoints.get().endpoint(name);
     let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint))?;
     let (engine, calls) = Engine::new();
+    engine.set(|settings| {
+        settings.default_retention_policy.clone_from(&config.default_retention_policy);
+        settings.version = api::VERSION.to_owned();
+        settings.log_level.clone_from(&config.logging.level);
+    });
     let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), live.clone(), server.clone())?;
     let api = Api {
         tasks: tasks.clone(),
@@ -82,6 +88,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         alerts: alerts.clone(),
         server: Arc::new(server),
         started: Instant::now(),
+        latency: Arc::default(),
         live,
         store: store.clone(),
         log_requests: config.http.log_enabled,
@@ -93,13 +100,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         program: dataplane_program(&config),
         shards: config.farad.shards,
         receive: config.farad.receive.clone(),
-        log: (config.logging.file.clone(), config.logging.level.clone()),
+        log: (config.logging.file.clone(), config.logging.level.clone(), config.farad.log_format.clone()),
         router: api::router(api),
-        settings: Settings {
-            default_retention_policy: config.default_retention_policy.clone(),
-            version: api::VERSION.to_owned(),
-            auth_enabled: false,
-        },
         tasks: Arc::new(tasks),
         alerts,
         engine,

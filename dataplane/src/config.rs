@@ -9,6 +9,7 @@ use crate::{
 
 pub const USAGE: &str =
     "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--receive auto|io_uring|epoll] [--log-file FILE] [--log-level LEVEL]
+    [--log-format logfmt|json]
 The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
 
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Config {
     /// As in the configuration of the control plane.
     pub log_file: String,
     pub log_level: String,
+    pub log_format: String,
     /// Core of each shard, as far as there is one for each.
     pub cores: Vec<usize>,
 }
@@ -48,7 +50,7 @@ impl Config {
     pub fn from_environment() -> Result<Config, ConfigError> {
         let (mut link, mut control, mut shards) = (None, None, 0);
         let mut receive = Choice::Automatic;
-        let (mut log_file, mut log_level) = (String::new(), String::new());
+        let (mut log_file, mut log_level, mut log_format) = (String::new(), String::new(), String::new());
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| ConfigError::NoValue(argument.clone()));
@@ -62,6 +64,7 @@ impl Config {
                 "--receive" => receive = value()?.parse()?,
                 "--log-file" => log_file = value()?,
                 "--log-level" => log_level = value()?,
+                "--log-format" => log_format = value()?,
                 _ => return Err(ConfigError::Unknown(argument)),
             }
         }
@@ -79,6 +82,7 @@ impl Config {
             receive,
             log_file,
             log_level,
+            log_format,
             // More shards than cores share them as the system likes.
             cores: if shards <= cores.len() { cores } else { Vec::new() },
         })

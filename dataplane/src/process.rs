@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 
 fn serve() -> Result<(), ProcessError> {
     let config = Config::from_environment()?;
-    crate::logging::start(&config.log_file, &config.log_level)?;
+    crate::logging::start(&config.log_file, &config.log_level, &config.log_format)?;
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
@@ -165,6 +165,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         waiting,
         outputs_are_out: Box::new(outputs_are_out),
         alerts_dropped: 0,
+        log: None,
     };
     tokio::select! {
         () = link.run(&link_socket) => {}

@@ -67,7 +67,7 @@ mod tests {
     fn command(request: u64, policy: String) -> Command {
         Command::Configure {
             request,
-            settings: Settings { default_retention_policy: policy, version: "1".into(), auth_enabled: false },
+            settings: Settings { default_retention_policy: policy, version: "1".into(), ..Settings::default() },
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Version of this module; a peer with another one is replaced (control side) or drained (data plane side).
-pub const LINK_VERSION: u32 = 1;
+pub const LINK_VERSION: u32 = 2;
 
 /// Number of a request, unique on one connection.
 pub type Request = u64;
@@ -46,6 +46,10 @@ pub struct Settings {
     pub version: String,
     /// Writes need credentials; without a pushed credential all of them are refused.
     pub auth_enabled: bool,
+    /// Least level of lines in the log: DEBUG, INFO or ERROR. Empty: as the process was started.
+    pub log_level: String,
+    /// Somebody follows the log: every line is reported, whatever the level.
+    pub follow_log: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +111,8 @@ pub enum Report {
         error: String,
     },
     Alert(Box<AlertEvent>),
+    /// A line of the data plane's log, for those who follow it.
+    Log(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,6 +173,8 @@ pub struct Statistics {
     pub tasks: Vec<TaskStatistics>,
     /// Named counters of the process: connections, bodies, bytes, refusals, everything dropped and why.
     pub counters: Vec<(String, u64)>,
+    /// The part of each shard in them.
+    pub per_shard: Vec<Vec<(String, u64)>>,
     pub shards: u32,
 }
 

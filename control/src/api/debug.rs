@@ -111,6 +111,7 @@ pub fn routes() -> Answer {
     let all = json!(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
     let others = [
         ("/".to_owned(), all.clone()),
+        ("/metrics".to_owned(), json!(["GET"])),
         ("/write".to_owned(), json!(["POST", "OPTIONS"])),
         (format!("{PREVIEW}/"), all),
         (format!("{PREVIEW}/logs"), json!(["GET"])),
@@ -118,7 +119,7 @@ pub fn routes() -> Answer {
     Answer::json(&Value::Object(below.chain(others).collect()))
 }
 
-pub fn log_level(body: &[u8]) -> Answer {
+pub async fn log_level(api: &Api, body: &[u8]) -> Answer {
     let bad = |message: &str| Answer::error(StatusCode::BAD_REQUEST, message);
     let value = match request_body(body) {
         Ok(value) => value,
@@ -127,6 +128,7 @@ pub fn log_level(body: &[u8]) -> Answer {
     match value.get("level").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
         Some(level @ ("debug" | "info" | "error")) => {
             dataplane::logging::set_level(level);
+            api.engine.configure(|settings| level.clone_into(&mut settings.log_level)).await;
             Answer::empty()
         }
         _ => bad("invalid log level"),

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::{
     Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION,
     answer::{Answer, Content},
-    config, debug, http_out, routes, service_tests, storage, tasks, templates, topics,
+    config, debug, http_out, logs, metrics, page, routes, service_tests, storage, tasks, templates, topics,
 };
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
@@ -28,12 +28,13 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
         return moved(&clean, parts.uri.query());
     } else {
         let answer = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
-            Ok(body) => route(&api, &method, &parts.uri, &body).await,
+            Ok(body) => route(&api, &method, &parts.uri, &parts.headers, &body).await,
             Err(_) => {
                 let message = format!("a body has {BODY_BYTES_MAX} bytes at most");
                 Answer::error(StatusCode::PAYLOAD_TOO_LARGE, &message)
             }
         };
+        api.latency.record(started.elapsed());
         let mut response = packed(answer, &parts.headers);
         response.headers_mut().insert("x-kapacitor-version", HeaderValue::from_static(VERSION));
         response
@@ -58,14 +59,17 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
     response
 }
 
-async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
+async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Answer {
     let query = Query(uri.query().unwrap_or_default());
     let decoded = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     let path = match decoded.strip_prefix(PREVIEW) {
+        Some("/logs") if method == Method::GET => return logs::follow(api, headers, query),
         Some(rest) if rest.starts_with('/') => rest,
         _ => match decoded.strip_prefix(BASE) {
             Some(rest) if rest.starts_with('/') => rest,
             _ if decoded == "/write" => "/write",
+            _ if decoded == "/" && method == Method::GET => return page::get(api, headers),
+            _ if decoded == "/metrics" && method == Method::GET => return metrics::get(api).await,
             _ => return Answer::not_found(),
         },
     };
@@ -109,7 +113,7 @@ async fn route(api: &Api, method: &Method, uri: &Uri, body: &Bytes) -> Answer {
         (_, "/storage/stores") => storage::stores(),
         (_, "/storage/backup") => storage::backup(api).await,
         (_, "/storage/") => storage::act(api, rest, body).await,
-        (_, "/loglevel") => debug::log_level(body),
+        (_, "/loglevel") => debug::log_level(api, body).await,
         (_, "/debug/vars") => debug::vars(api).await,
         (_, "/:routes") => debug::routes(),
         _ => Answer::not_found(),

@@ -10,6 +10,9 @@ mod debug;
 mod dispatch;
 mod http_out;
 mod listing;
+mod logs;
+mod metrics;
+mod page;
 mod routes;
 mod service_tests;
 mod storage;
@@ -23,6 +26,8 @@ use axum::Router;
 use proto::plan::ServerInfo;
 
 use crate::{alert::Alerts, config::Live, engine::Engine, store::Store, task::Tasks};
+
+pub use metrics::Latency;
 
 /// Version that answers carry.
 pub const VERSION: &str = concat!("farad-", env!("CARGO_PKG_VERSION"));
@@ -44,6 +49,7 @@ pub struct Api {
     pub live: Live,
     pub store: Store,
     pub started: Instant,
+    pub latency: Arc<Latency>,
     /// Log one line a request.
     pub log_requests: bool,
 }

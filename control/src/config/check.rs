@@ -27,6 +27,9 @@ impl Config {
         if let Err(error) = self.farad.receive.parse::<Choice>() {
             return Err(format!("farad: {error}"));
         }
+        if !matches!(&*self.farad.log_format, "logfmt" | "json") {
+            return Err(format!("farad: log-format must be 'logfmt' or 'json', got {:?}", self.farad.log_format));
+        }
         if self.http.auth_enabled {
             return Err("http: auth-enabled = true is not supported by this version; it would be open to all".into());
         }

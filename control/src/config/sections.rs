@@ -227,6 +227,8 @@ pub struct Farad {
     pub receive: String,
     /// Empty: the program beside this one.
     pub dataplane: String,
+    /// `logfmt` or `json`.
+    pub log_format: String,
 }
 
 /// The defaults, as the table that a file is laid over.
@@ -310,4 +312,5 @@ global = false
 shards = 0
 receive = "auto"
 dataplane = ""
+log-format = "logfmt"
 "#;

@@ -164,6 +164,7 @@ impl Link {
                     tokio::spawn(async move { tasks.failed(&task, fingerprint, error).await });
                 }
                 Report::Alert(event) => alerts.event(*event),
+                Report::Log(line) => dataplane::logging::publish(&line),
             }
         }
         Ok(())

@@ -22,7 +22,6 @@ use std::{
 };
 
 use axum::Router;
-use proto::message::Settings;
 use tokio::{
     net::{UnixListener, UnixStream},
     process::Child,
@@ -67,10 +66,9 @@ pub struct Supervision {
     pub shards: usize,
     /// How the shards receive: `auto`, `io_uring` or `epoll`.
     pub receive: String,
-    /// File and level of the log.
-    pub log: (String, String),
+    /// File, level and format of the log.
+    pub log: (String, String, String),
     pub router: Router,
-    pub settings: Settings,
     pub tasks: Tasks,
     pub alerts: Alerts,
     pub engine: Engine,
@@ -160,7 +158,7 @@ async fn serve(supervision: &mut Supervision, draining: &Cell<bool>) -> Result<(
             listener = TcpListener::from(passed);
         }
         let (tasks, alerts) = (supervision.tasks.clone(), supervision.alerts.clone());
-        let error = match connected.reconcile(supervision.settings.clone(), &tasks, &alerts).await {
+        let error = match connected.reconcile(supervision.engine.settings(), &tasks, &alerts).await {
             Ok(()) => {
                 tracing::info!(service = "run", pid = connected.hello.pid, "the data plane is ready");
                 connected.serve(&mut supervision.calls, &tasks, &alerts).await

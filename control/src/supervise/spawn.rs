@@ -18,7 +18,7 @@ pub fn spawn(supervision: &Supervision, listener: &TcpListener) -> Result<Child,
         .arg("--control")
         .arg(&supervision.paths.control)
         .args(["--shards", &supervision.shards.to_string(), "--receive", &supervision.receive])
-        .args(["--log-file", &supervision.log.0, "--log-level", &supervision.log.1])
+        .args(["--log-file", &supervision.log.0, "--log-level", &supervision.log.1, "--log-format", &supervision.log.2])
         .env("LISTEN_FDS", "1")
         .env_remove("LISTEN_PID")
         .stdin(std::process::Stdio::null());

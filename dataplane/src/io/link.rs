@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +25,7 @@ use tokio::{
 };
 
 use super::tasks::Tasks;
-use crate::shard::command::Failure;
+use crate::{logging, shard::command::Failure};
 
 /// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
 const WAITING_ALERTS: usize = 65_536;
@@ -57,6 +58,8 @@ pub struct Link {
     pub settings: watch::Sender<Settings>,
     pub waiting: VecDeque<Box<AlertEvent>>,
     pub alerts_dropped: u64,
+    /// Lines of the log, while a control plane wants them.
+    pub log: Option<mpsc::Receiver<Arc<str>>>,
     /// Whether no post of an httpPost node waits.
     pub outputs_are_out: Box<dyn Fn() -> bool>,
 }
@@ -87,6 +90,7 @@ impl Link {
 
     /// Waits for a control plane; meanwhile alert events are kept and failures carried out.
     async fn accept(&mut self, listener: &UnixListener) -> UnixStream {
+        self.log = None;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -155,6 +159,9 @@ impl Link {
                         stream.write_all(&frame::encode(&Report::TaskFailed { task, fingerprint, error })?).await?;
                     }
                 }
+                Some(line) = next_line(&mut self.log) => {
+                    stream.write_all(&frame::encode(&Report::Log(line.to_string()))?).await?;
+                }
                 Ok((newer, _)) = listener.accept() => return Ok(End::Replaced(newer)),
             }
         }
@@ -191,6 +198,14 @@ impl Link {
     async fn carry_out(&mut self, command: Command) -> Result<Reply, Refusal> {
         match command {
             Command::Configure { settings, .. } => {
+                if !settings.log_level.is_empty() {
+                    logging::set_level(&settings.log_level);
+                }
+                match (settings.follow_log, self.log.is_some()) {
+                    (true, false) => self.log = Some(logging::tap()),
+                    (false, _) => self.log = None,
+                    (true, true) => {}
+                }
                 self.settings.send_replace(settings);
                 Ok(Reply::Done)
             }
@@ -223,6 +238,14 @@ async fn read<T: serde::de::DeserializeOwned>(stream: &mut UnixStream, buffer: &
         if stream.read_buf(buffer).await? == 0 {
             return Err(LinkError::Closed);
         }
+    }
+}
+
+/// The next line of the log for those who follow it.
+async fn next_line(log: &mut Option<mpsc::Receiver<Arc<str>>>) -> Option<Arc<str>> {
+    match log {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
     }
 }
 

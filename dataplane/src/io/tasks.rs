@@ -139,7 +139,9 @@ impl Tasks {
         let mut ingress: HashMap<(String, String, String), u64> = HashMap::new();
         let mut nodes: HashMap<Instance, (f64, Vec<NodeStatistics>)> = HashMap::new();
         let mut counters: Vec<(String, u64)> = Vec::new();
+        let mut per_shard: Vec<Vec<(String, u64)>> = Vec::new();
         for shard in shards {
+            per_shard.push(shard.counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect());
             for IngressStatistics { database, retention_policy, measurement, points } in shard.ingress {
                 *ingress.entry((database, retention_policy, measurement)).or_default() += points;
             }
@@ -167,6 +169,7 @@ impl Tasks {
                 .collect(),
             tasks: self.tasks.iter().filter(|(_, task)| task.error.is_none()).map(task).collect(),
             counters,
+            per_shard,
             shards: self.shards.len() as u32,
         }
     }

@@ -1,0 +1,180 @@
+//! `/metrics`: the counters of `/debug/vars` for Prometheus, per node and per shard, with latencies.
+
+use std::{
+    fmt::Write,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::http::StatusCode;
+use hdrhistogram::Histogram;
+
+use super::{
+    Api, VERSION,
+    answer::{Answer, Content},
+};
+
+/// Longest time that is told from longer ones, in microseconds.
+const LONGEST: u64 = 60_000_000;
+
+/// How long requests took.
+pub struct Latency(Mutex<Option<Histogram<u64>>>);
+
+impl Default for Latency {
+    fn default() -> Latency {
+        // The bounds are constants that fit.
+        Latency(Mutex::new(Histogram::new_with_bounds(1, LONGEST, 2).ok()))
+    }
+}
+
+impl Latency {
+    pub fn record(&self, took: Duration) {
+        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = histogram.as_mut() {
+            histogram.saturating_record(took.as_micros() as u64);
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(histogram) = histogram.as_ref() else { return };
+        let name = "farad_api_request_duration_seconds";
+        head(out, name, "summary", "Time from the arrival of a request to its answer, writes not counted.");
+        let seconds = |microseconds: u64| microseconds as f64 / 1e6;
+        for quantile in [0.5, 0.9, 0.99, 0.999] {
+            let value = seconds(histogram.value_at_quantile(quantile));
+            sample(out, name, &[("quantile", &quantile.to_string())], value);
+        }
+        let sum: f64 = histogram
+            .iter_recorded()
+            .map(|step| seconds(step.value_iterated_to()) * step.count_at_value() as f64)
+            .sum();
+        sample(out, &format!("{name}_sum"), &[], sum);
+        sample(out, &format!("{name}_count"), &[], histogram.len() as f64);
+    }
+}
+
+pub async fn get(api: &Api) -> Answer {
+    let mut out = String::new();
+    let statistics = api.engine.statistics().await;
+    let (tasks, enabled) = api.tasks.counts();
+    head(&mut out, "farad_info", "gauge", "What runs here.");
+    sample(&mut out, "farad_info", &[("version", VERSION), ("host", &api.server.hostname)], 1.0);
+    let one = |out: &mut String, name: &str, help: &str, value: f64| {
+        head(out, name, "gauge", help);
+        sample(out, name, &[], value);
+    };
+    one(&mut out, "farad_up", "Whether the data plane answers.", f64::from(u8::from(statistics.is_ok())));
+    one(&mut out, "farad_uptime_seconds", "Time since the start.", api.started.elapsed().as_secs_f64());
+    one(&mut out, "farad_tasks", "Tasks that are defined.", tasks as f64);
+    one(&mut out, "farad_tasks_enabled", "Tasks that should run.", enabled as f64);
+    let statistics = statistics.unwrap_or_default();
+    one(&mut out, "farad_shards", "Threads that take and process points.", f64::from(statistics.shards));
+
+    head(&mut out, "farad_ingress_points_total", "counter", "Points taken, by where they belong.");
+    for ingress in &statistics.ingress {
+        let labels = [
+            ("database", &*ingress.database),
+            ("retention_policy", &*ingress.retention_policy),
+            ("measurement", &*ingress.measurement),
+        ];
+        sample(&mut out, "farad_ingress_points_total", &labels, ingress.points as f64);
+    }
+
+    let nodes = || statistics.tasks.iter().flat_map(|task| task.nodes.iter().map(move |node| (&*task.task, node)));
+    type Read = fn(&proto::message::NodeStatistics) -> f64;
+    let columns: [(&str, &str, &str, Read); 5] = [
+        ("farad_node_collected_total", "counter", "Messages that a node took.", |node| node.collected as f64),
+        ("farad_node_emitted_total", "counter", "Messages that a node's children took.", |node| node.emitted as f64),
+        ("farad_node_errors_total", "counter", "Errors of a node.", |node| node.errors as f64),
+        ("farad_node_groups", "gauge", "Groups that a node holds.", |node| node.working_cardinality as f64),
+        ("farad_node_execution_seconds", "gauge", "Average time of one message in a node.", |node| {
+            node.avg_exec_time_ns as f64 / 1e9
+        }),
+    ];
+    for (name, kind, help, read) in columns {
+        head(&mut out, name, kind, help);
+        for (task, node) in nodes() {
+            sample(&mut out, name, &[("task", task), ("node", &node.name)], read(node));
+        }
+    }
+    head(&mut out, "farad_node_events_total", "counter", "What else a node of its kind counts.");
+    for (task, node) in nodes() {
+        for (event, count) in &node.extra {
+            let labels = [("task", task), ("node", &*node.name), ("event", event)];
+            sample(&mut out, "farad_node_events_total", &labels, *count as f64);
+        }
+    }
+    head(&mut out, "farad_task_throughput", "gauge", "Points or batches a second that a task's source took.");
+    for task in &statistics.tasks {
+        sample(&mut out, "farad_task_throughput", &[("task", &task.task)], task.throughput);
+    }
+
+    head(&mut out, "farad_shard", "gauge", "Counters and levels of each shard, by their name in debug/vars.");
+    for (shard, counters) in statistics.per_shard.iter().enumerate() {
+        let shard = shard.to_string();
+        for (name, count) in counters {
+            sample(&mut out, "farad_shard", &[("shard", &shard), ("name", name)], *count as f64);
+        }
+    }
+    head(&mut out, "farad_dataplane", "gauge", "The same of the whole data plane.");
+    for (name, count) in &statistics.counters {
+        sample(&mut out, "farad_dataplane", &[("name", name)], *count as f64);
+    }
+    head(&mut out, "farad_topic_events_total", "counter", "Events that a topic collected.");
+    for (topic, collected) in api.alerts.collected() {
+        sample(&mut out, "farad_topic_events_total", &[("topic", &topic)], collected as f64);
+    }
+    for (name, count) in api.alerts.counters() {
+        let name = format!("farad_{name}_total");
+        head(&mut out, &name, "counter", "Events of handlers.");
+        sample(&mut out, &name, &[], count as f64);
+    }
+    api.latency.write(&mut out);
+    Answer {
+        status: StatusCode::OK,
+        content: Content::Bytes(out.into_bytes()),
+        content_type: "text/plain; version=0.0.4; charset=utf-8",
+        headers: Vec::new(),
+    }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
+    out.push_str(name);
+    for (at, (key, value)) in labels.iter().enumerate() {
+        out.push(if at == 0 { '{' } else { ',' });
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let _ = write!(out, "{key}=\"{value}\"");
+    }
+    if !labels.is_empty() {
+        out.push('}');
+    }
+    let _ = writeln!(out, " {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut out = String::new();
+        sample(&mut out, "x", &[("a", "q\"b\\c\n"), ("b", "")], 1.5);
+        assert_eq!(out, "x{a=\"q\\\"b\\\\c\\n\",b=\"\"} 1.5\n");
+    }
+
+    #[test]
+    fn latencies_are_counted() {
+        let latency = Latency::default();
+        latency.record(Duration::from_millis(2));
+        latency.record(Duration::from_secs(600));
+        let mut out = String::new();
+        latency.write(&mut out);
+        assert!(out.contains("farad_api_request_duration_seconds_count 2\n"), "{out}");
+    }
+}
