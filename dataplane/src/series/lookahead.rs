@@ -6,7 +6,7 @@
 //! What is found is a guess: lines are cut at newlines without regard to quotes, and series told apart by their hash.
 //! Whoever takes it compares place and key.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::{Space, Table};
 
@@ -34,12 +34,12 @@ impl Lookahead {
         (self.next, self.len) = (0, 0);
         let mut rest = body;
         for guess in &mut self.guesses {
-            let Some(key) = memchr(b' ', rest) else { break };
-            let hash = table.hash(space, rest.get(..key).unwrap_or_default());
+            let Some(key) = key_of_line(rest) else { break };
+            let hash = table.hash(space, key);
             table.prefetch_slot(hash);
             *guess = Guess { rest: rest.len(), hash, series: None };
             self.len += 1;
-            let behind = rest.get(key..).unwrap_or_default();
+            let behind = rest.get(key.len()..).unwrap_or_default();
             let Some(newline) = memchr(b'\n', behind) else { break };
             rest = behind.get(newline + 1..).unwrap_or_default();
         }
@@ -63,6 +63,13 @@ impl Lookahead {
             guesses.get(at).and_then(|guess| guess.series)
         })
     }
+}
+
+/// The key of the line that `text` begins with, if it is plain. Looks no further than the line goes: bodies may be large
+/// and have no blank at all.
+pub fn key_of_line(text: &[u8]) -> Option<&[u8]> {
+    let end = memchr2(b' ', b'\n', text)?;
+    text.get(..end).filter(|_| text.get(end) == Some(&b' '))
 }
 
 #[cfg(test)]

@@ -8,5 +8,5 @@ mod table;
 
 pub use cache::Cache;
 pub use ingress::{BodyIngress, IngressTable};
-pub use lookahead::Lookahead;
+pub use lookahead::{Lookahead, key_of_line};
 pub use table::{Ingress, NONE, Series, Space, Table};

@@ -12,6 +12,8 @@ pub struct Inbox {
     inbound: Inbound,
     /// The block that is being run, its receiver, and the next row.
     current: Option<(usize, Block, usize)>,
+    /// The last block that was run to its end, and its receiver.
+    done: Option<(usize, Block)>,
     /// Items of each receiver that stand before the mark.
     before_mark: Vec<usize>,
 }
@@ -19,7 +21,7 @@ pub struct Inbox {
 impl Inbox {
     pub fn new(inbound: Inbound) -> Inbox {
         let before_mark = vec![0; inbound.counts().len()];
-        Inbox { inbound, current: None, before_mark }
+        Inbox { inbound, current: None, done: None, before_mark }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -67,7 +69,14 @@ impl Inbox {
         });
         if end < block.len() {
             self.current = Some((receiver, block, end));
+        } else {
+            self.done = Some((receiver, block));
         }
         true
+    }
+
+    /// A block that has run, and its receiver, which can use its memory again.
+    pub fn done(&mut self) -> Option<(usize, Block)> {
+        self.done.take()
     }
 }

@@ -5,14 +5,12 @@
 
 use std::sync::Arc;
 
-use memchr::memchr;
-
 use super::{receiver::Receiver, routes::Route};
 use crate::{
     block::{Block, Cell, RowHead},
     line::{BodyErrors, FastLine, Fields, Lines, Precision, RawValue, Reason, SeriesKey, key_end, time},
     routing::Routing,
-    series::{BodyIngress, Lookahead, NONE, Space, Table},
+    series::{BodyIngress, Lookahead, NONE, Space, Table, key_of_line},
 };
 
 /// Marks the number of a series that the body itself brought.
@@ -132,7 +130,7 @@ impl Receiver {
         let (number, key) = match guessed {
             Some(found) => found,
             None => {
-                let key = memchr(b' ', text).and_then(|end| text.get(..end))?;
+                let key = key_of_line(text)?;
                 let number = table.find(staging.space, key)?;
                 (number, table.begins(number, staging.space, text)?)
             }

@@ -152,6 +152,11 @@ impl Thread {
             if !inbox.run(&mut shard.owner, &shard.effects, *now) {
                 break;
             }
+            if let Some((receiver, block)) = inbox.done()
+                && receiver == shard.index
+            {
+                shard.receiver.recycle(block);
+            }
         }
         shard.outbound.push();
         connections.answer(reactor, shard, *now);

@@ -141,6 +141,16 @@ fn a_cache_that_starts_over_asks_for_the_body_again() {
     assert!(forgot > 0);
 }
 
+#[test]
+fn a_body_without_a_blank_takes_time_by_its_length() {
+    // Were every line to look for its blank behind its end, this would be 10^11 bytes.
+    let mut receiver = receiver(vec![]);
+    staged(&mut receiver, &shuffled(101, 1)).unwrap();
+    let body = shuffled(101, 37) + &"x\n".repeat(300_000);
+    let answer = staged(&mut receiver, &body).unwrap_err();
+    assert!(answer.ends_with("299900 more lines are refused\n"), "{answer}");
+}
+
 /// `lines` of one measurement in an order that `step` gives.
 fn shuffled(lines: usize, step: usize) -> String {
     (0..lines).map(|n| format!("cpu,host=h{:03} idle={}.5,user=1 {n}\n", n * step % lines, n * step % lines)).collect()
