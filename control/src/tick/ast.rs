@@ -135,3 +135,52 @@ impl ChainOp {
         }
     }
 }
+
+impl Program {
+    /// The tree without places, line breaks and comments: what is left is what the script says.
+    pub fn bare(mut self) -> Program {
+        self.trailing = None;
+        for statement in &mut self.statements {
+            match statement {
+                Statement::Declaration { comment, name, value } => {
+                    (*comment, name.at) = (None, 0);
+                    value.strip();
+                }
+                Statement::TypedDeclaration { comment, name, type_name } => {
+                    (*comment, name.at, type_name.at) = (None, 0, 0);
+                }
+                Statement::Dbrp { comment, .. } => *comment = None,
+                Statement::Expression(node) => node.strip(),
+            }
+        }
+        self
+    }
+}
+
+impl Node {
+    fn strip(&mut self) {
+        (self.at, self.comment) = (0, None);
+        match &mut self.kind {
+            NodeKind::Chain { head, links } => {
+                head.strip();
+                for link in links {
+                    (link.at, link.comment) = (0, None);
+                    link.right.strip();
+                }
+            }
+            NodeKind::Call { arguments, multiline, .. } => {
+                *multiline = false;
+                arguments.iter_mut().for_each(Node::strip);
+            }
+            NodeKind::Lambda(body) => body.strip(),
+            NodeKind::List(items) => items.iter_mut().for_each(Node::strip),
+            NodeKind::Binary { left, right, multiline, .. } => {
+                *multiline = false;
+                left.strip();
+                right.strip();
+            }
+            NodeKind::Unary { operand, .. } => operand.strip(),
+            _ => {}
+        }
+    }
+}

@@ -88,7 +88,8 @@ impl Writer {
             }
             Statement::Dbrp { comment, db, rp } => {
                 self.comment(comment.as_ref(), 0, true);
-                self.text.push_str(&format!("dbrp \"{db}\".\"{rp}\""));
+                let escaped = |name: &str| name.replace('"', "\\\"");
+                self.text.push_str(&format!("dbrp \"{}\".\"{}\"", escaped(db), escaped(rp)));
             }
             Statement::Expression(node) => self.node(node, 0, true),
         }
