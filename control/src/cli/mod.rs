@@ -149,7 +149,13 @@ fn help(arguments: &[String]) -> Result<(), CliError> {
             eprint!("{text}");
             Ok(())
         }
-        None => Err(CliError::General(format!("Unknown command {verb}"))),
+        None => match crate::tick::manual::about(verb) {
+            Some(text) => {
+                say!("{}", text.trim_end());
+                Ok(())
+            }
+            None => Err(CliError::General(format!("Unknown command {verb}"))),
+        },
     }
 }
 

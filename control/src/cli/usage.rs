@@ -103,7 +103,12 @@ pub const VERBS: &[Verb] = &[
     verb("check", "FILE...", "say what is wrong with TICKscripts, without a server", &[]),
     verb("fmt", "[-check] FILE...", "bring TICKscripts into their standard form", &[]),
     verb("version", "", "print the version", &[]),
-    verb("help", "[COMMAND]", "this, or the usage of one command", &[]),
+    verb(
+        "help",
+        "[COMMAND|NODE|nodes]",
+        "this, the usage of one command, or what one or all nodes of scripts take",
+        &[],
+    ),
 ];
 
 /// Usage of everything.

@@ -22,6 +22,7 @@ mod lexer;
 mod lint;
 pub mod literal;
 mod lower;
+pub mod manual;
 pub mod parser;
 pub mod pipeline;
 pub mod table;

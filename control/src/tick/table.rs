@@ -6,9 +6,12 @@
 mod alert;
 mod handlers;
 mod influxql;
+mod limit;
 mod output;
 mod sources;
 mod transform;
+
+pub use limit::{Limit, When};
 
 const STRING: &[Kind] = &[Kind::String];
 const INT: &[Kind] = &[Kind::Int];
@@ -103,27 +106,41 @@ pub struct Property {
     pub plain: bool,
     /// It names an alert handler with properties of its own.
     pub handler: Option<&'static [Property]>,
+    /// What its value must be beyond its type.
+    pub limit: Limit,
     pub doc: &'static str,
+}
+
+impl Property {
+    /// The value must be greater than zero.
+    const fn positive(self, when: When) -> Property {
+        Property { limit: Limit::Positive(when), ..self }
+    }
+
+    /// A string must be one of these words.
+    const fn one_of(self, words: &'static [&'static str], when: When) -> Property {
+        Property { limit: Limit::OneOf(words, when), ..self }
+    }
 }
 
 /// A property with one plain value.
 pub const fn value(name: &'static str, kind: &'static [Kind], doc: &'static str) -> Property {
-    Property { name, parameters: fixed(kind), adds: false, plain: true, handler: None, doc }
+    Property { name, parameters: fixed(kind), adds: false, plain: true, handler: None, limit: Limit::Free, doc }
 }
 
 /// A property without arguments.
 pub const fn flag(name: &'static str, doc: &'static str) -> Property {
-    Property { name, parameters: fixed(&[]), adds: false, plain: false, handler: None, doc }
+    Property { name, parameters: fixed(&[]), adds: false, plain: false, handler: None, limit: Limit::Free, doc }
 }
 
 /// A property method whose arguments replace those of an earlier call.
 pub const fn method(name: &'static str, parameters: Parameters, doc: &'static str) -> Property {
-    Property { name, parameters, adds: false, plain: false, handler: None, doc }
+    Property { name, parameters, adds: false, plain: false, handler: None, limit: Limit::Free, doc }
 }
 
 /// A property method that adds to earlier calls.
 pub const fn adding(name: &'static str, parameters: Parameters, doc: &'static str) -> Property {
-    Property { name, parameters, adds: true, plain: false, handler: None, doc }
+    Property { name, parameters, adds: true, plain: false, handler: None, limit: Limit::Free, doc }
 }
 
 /// A property method that adds an alert handler with properties of its own.
@@ -133,7 +150,7 @@ pub const fn handler(
     properties: &'static [Property],
     doc: &'static str,
 ) -> Property {
-    Property { name, parameters, adds: true, plain: false, handler: Some(properties), doc }
+    Property { name, parameters, adds: true, plain: false, handler: Some(properties), limit: Limit::Free, doc }
 }
 
 /// What kind of edge a node takes or gives.

@@ -1,5 +1,6 @@
 //! The language as a whole, against the behaviour cases and against hostile input.
 
+mod documented;
 mod hints;
 mod hostile;
 mod nodes;

@@ -99,15 +99,7 @@ fn check(node: &PipelineNode) -> Result<(), String> {
         "httpPost" => http_post(node),
         "barrier" => barrier(node),
         "kapacitorLoopback" => required(node, &["database", "retentionPolicy"]),
-        "k8sAutoscale" => {
-            let kind = node.string("kind").unwrap_or("deployments");
-            if !["deployments", "replicasets", "replicationcontrollers"].contains(&kind) {
-                return Err(format!(
-                    "unexpected kind {kind:?}, it is one of deployments, replicasets, replicationcontrollers"
-                ));
-            }
-            autoscale(node, "resourceName", "resourceNameTag")
-        }
+        "k8sAutoscale" => autoscale(node, "resourceName", "resourceNameTag"),
         "swarmAutoscale" => autoscale(node, "serviceName", "serviceNameTag"),
         "ec2Autoscale" => autoscale(node, "groupName", "groupNameTag"),
         _ => Ok(()),
@@ -118,8 +110,6 @@ fn barrier(node: &PipelineNode) -> Result<(), String> {
     match (node.duration("idle"), node.duration("period")) {
         (None, None) => Err("must specify either idle or period".to_owned()),
         (Some(_), Some(_)) => Err("cannot specify both idle and period".to_owned()),
-        (Some(idle), None) if idle <= 0 => Err("idle must be greater than zero".to_owned()),
-        (None, Some(period)) if period <= 0 => Err("period must be greater than zero".to_owned()),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::tick::{
     diagnostic::{Diagnostic, suggest},
     literal::parse_duration,
     pipeline::Setting,
-    table::{self, Edge, Kind, NodeSpec, On, Parameters, Property},
+    table::{self, Edge, Kind, NodeSpec, On, Parameters, Property, When},
     udf::UdfCall,
     validate,
     value::ScriptValue,
@@ -157,7 +157,9 @@ impl Interpreter<'_> {
             return Err(self.unknown(index, ChainOp::Property, place, name));
         };
         self.check(place, name, index, &property.parameters, &arguments)?;
-        validate::property(self.pipeline.nodes[index].spec, property, &arguments)
+        let limit = property.limit.check(property.name, &arguments, When::Define);
+        limit
+            .and_then(|()| validate::property(self.pipeline.nodes[index].spec, property, &arguments))
             .map_err(|message| self.failed(place, name, index, &message))?;
         let settings = &mut self.pipeline.nodes[index].settings;
         if !property.adds {

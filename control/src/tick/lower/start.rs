@@ -9,22 +9,22 @@ use super::LowerError;
 use crate::tick::{
     interpret::unresolved,
     pipeline::{Pipeline, PipelineNode},
-    table::Edge,
+    table::{Edge, When},
     value::ScriptValue,
 };
 
 pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, dbrps: &[Dbrp]) -> Result<(), LowerError> {
     edges(pipeline, node)?;
     node.lambdas().try_for_each(|lambda| expression(node, lambda))?;
+    for setting in &node.settings {
+        let property = setting.property;
+        let checked = property.limit.check(property.name, &setting.arguments, When::Start);
+        checked.map_err(|message| LowerError(format!("{}: {message}", node.name)))?;
+    }
     match node.spec.method {
-        "join" => match node.string("fill") {
-            None | Some("null" | "none") => Ok(()),
-            Some(other) => Err(LowerError(format!("unexpected fill option {other}"))),
-        },
         "stats" if !matches!(node.arguments.first(), Some(ScriptValue::Duration(interval)) if *interval > 0) => {
             Err(LowerError::new("stats interval must be greater than zero"))
         }
-        "influxDBOut" => influxdb_out(node),
         "kapacitorLoopback" => {
             let into = |property| node.string(property).unwrap_or_default();
             let (db, rp) = (into("database"), into("retentionPolicy"));
@@ -68,17 +68,6 @@ fn edges(pipeline: &Pipeline, node: &PipelineNode) -> Result<(), LowerError> {
     }
 }
 
-fn influxdb_out(node: &PipelineNode) -> Result<(), LowerError> {
-    match node.string("precision").unwrap_or_default() {
-        "" | "ns" | "n" | "us" | "u" | "ms" | "s" | "m" | "h" => {}
-        other => return Err(LowerError(format!("invalid precision {other:?}: it is one of ns us ms s m h"))),
-    }
-    match node.duration("flushInterval") {
-        Some(interval) if interval <= 0 => Err(LowerError::new("flushInterval must be greater than zero")),
-        _ => Ok(()),
-    }
-}
-
 fn schedule(node: &PipelineNode) -> Result<(), LowerError> {
     let every = node.duration("every").unwrap_or_default();
     let cron = node.string("cron").is_some_and(|cron| !cron.is_empty());
@@ -96,10 +85,7 @@ fn query(node: &PipelineNode) -> Result<(), LowerError> {
     if times > 1 {
         return Err(LowerError::new("groupBy cannot have more than one time dimension"));
     }
-    match node.string("fill") {
-        None | Some("null" | "none" | "previous" | "linear") => Ok(()),
-        Some(other) => Err(LowerError(format!("unexpected fill option {other}"))),
-    }
+    Ok(())
 }
 
 /// Lists inside are flattened; `times` counts the time dimensions.

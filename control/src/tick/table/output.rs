@@ -1,8 +1,8 @@
 //! Rows of the nodes that show, post, write and alert.
 
 use super::{
-    DURATION, Edge, FIELD, INT, Kind, LAMBDA, NONE, NodeSpec, PAIR, Property, SAME, STRING, adding, alert, fixed, flag,
-    handlers::HANDLERS, node, value, variadic,
+    DURATION, Edge, FIELD, INT, Kind, LAMBDA, NONE, NodeSpec, PAIR, Property, SAME, STRING, When, adding, alert, fixed,
+    flag, handlers::HANDLERS, node, value, variadic,
 };
 
 /// A node that writes points away; nothing can follow it.
@@ -70,9 +70,10 @@ pub(super) const NODES: &[NodeSpec] = &[
             value("retentionPolicy", STRING, "retention policy to write to"),
             value("measurement", STRING, "measurement to write"),
             value("writeConsistency", STRING, "consistency of writes"),
-            value("precision", STRING, "precision of times"),
+            value("precision", STRING, "precision of times")
+                .one_of(&["", "ns", "n", "us", "u", "ms", "s", "m", "h"], When::Start),
             value("buffer", INT, "points in a write"),
-            value("flushInterval", DURATION, "longest time until a write"),
+            value("flushInterval", DURATION, "longest time until a write").positive(When::Start),
             flag("create", "create the database"),
             adding("tag", fixed(PAIR), "a tag of every point"),
         ],
@@ -101,7 +102,8 @@ pub(super) const NODES: &[NodeSpec] = &[
             INCREASE,
             DECREASE,
             value("namespace", STRING, "namespace of the resource"),
-            value("kind", STRING, "deployments, replicasets or replicationcontrollers"),
+            value("kind", STRING, "kind of the resource")
+                .one_of(&["deployments", "replicasets", "replicationcontrollers"], When::Define),
             value("resourceName", STRING, "name of the resource"),
             value("resourceNameTag", STRING, "tag that holds the name of the resource"),
             value("namespaceTag", STRING, "tag for the namespace in what is emitted"),

@@ -1,7 +1,7 @@
 //! Rows of the nodes that points and batches come from.
 
 use super::{
-    DURATION, Edge, FIELD, Kind, LAMBDA, NONE, NodeSpec, On, Property, STRING, adding, alert, fixed, flag,
+    DURATION, Edge, FIELD, Kind, LAMBDA, NONE, NodeSpec, On, Property, STRING, When, adding, alert, fixed, flag,
     handlers::HANDLERS, method, node, source, value, variadic,
 };
 
@@ -46,7 +46,8 @@ pub(super) const NODES: &[NodeSpec] = &[
             flag("alignGroup", "align the groups of time() with the query's start"),
             method("groupBy", variadic(&[], Kind::Any), "group by tags, time(…), or * for all tags"),
             flag("groupByMeasurement", "the measurement is part of the group"),
-            method("fill", fixed(&[Kind::Any]), "what stands for missing values"),
+            method("fill", fixed(&[Kind::Any]), "what stands for missing values: a number or a word")
+                .one_of(&["null", "none", "previous", "linear"], When::Start),
             value("cluster", STRING, "name of the InfluxDB cluster"),
         ],
         "queries InfluxDB on a schedule",

@@ -1,7 +1,7 @@
 //! Rows of the nodes that filter, group, transform and merge.
 
 use super::{
-    AS, BOOL, DURATION, Edge, FIELD, INT, Kind, LAMBDA, NONE, NodeSpec, PAIR, SAME, STRING, adding, fixed, flag,
+    AS, BOOL, DURATION, Edge, FIELD, INT, Kind, LAMBDA, NONE, NodeSpec, PAIR, SAME, STRING, When, adding, fixed, flag,
     method, node, optional, value, variadic,
 };
 
@@ -122,7 +122,8 @@ pub(super) const NODES: &[NodeSpec] = &[
             value("delimiter", STRING, "between prefix and field"),
             value("streamName", STRING, "measurement of the result"),
             value("tolerance", DURATION, "times are rounded to multiples of it"),
-            method("fill", fixed(&[Kind::Any]), "what stands for missing parents"),
+            method("fill", fixed(&[Kind::Any]), "what stands for missing parents: a number or a word")
+                .one_of(&["null", "none"], When::Start),
             value("deleteAll", BOOL, "a deleted group resets all marks"),
         ],
         "joins points of several nodes by time",
@@ -141,8 +142,8 @@ pub(super) const NODES: &[NodeSpec] = &[
         NONE,
         SAME,
         &[
-            value("idle", DURATION, "emit after this time without points"),
-            value("period", DURATION, "emit every so often"),
+            value("idle", DURATION, "emit after this time without points").positive(When::Define),
+            value("period", DURATION, "emit every so often").positive(When::Define),
             value("delete", BOOL, "a barrier deletes its group"),
         ],
         "says that time has passed",

@@ -126,7 +126,7 @@ fn a_start_says_what_does_not_run() {
             "cannot add child mismatched edges: from1:stream -> join4:batch",
         ),
         ("stream|from()|stats(0s)|log()", "greater than zero"),
-        ("stream|from()|influxDBOut().precision('y')", "invalid precision"),
+        ("stream|from()|influxDBOut().precision('y')", "unexpected precision option y"),
         ("stream|from()|kapacitorLoopback().database('d').retentionPolicy('r')", "loop detected"),
         ("batch|query('q')", "must define one of 'every' or 'cron'"),
         ("batch|query('q').every(1s).cron('* * * * *')", "must not set both"),
