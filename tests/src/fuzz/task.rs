@@ -40,6 +40,7 @@ fn told(compiled: &Compiled) -> String {
         dbrps: &compiled.dbrps,
         server: &server,
         endpoint: &|_| Some(Endpoint::default()),
+        influxdb: &|_| None,
         levels: &|_| Vec::new(),
     };
     let mut told = dot::plain("t", &compiled.pipeline);
