@@ -13,17 +13,19 @@ pub fn check(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let Ok(expression) = condition(&String::from_utf8_lossy(text), &[("ONE", 1)]) else { return };
     let (Ok(mut lambda), Ok(mut again)) = (Lambda::compile(&expression), Lambda::compile(&expression)) else { return };
-    let name = |text: &str| Name::new(text).expect("few names");
+    let mut names = ["i", "f", "b", "s", "d", "t"].into_iter().flat_map(Name::new);
+    let mut name = || names.next();
     let numbers = [0, 1, -1, 7, i64::MAX, i64::MIN, 1_000_000_007, 60_000_000_000];
     let number = numbers[usize::from(choice % 8)];
-    let fields = [
-        Field { name: name("i"), value: Value::Int(number) },
-        Field { name: name("f"), value: Value::Float(if number == 7 { f64::NAN } else { number as f64 / 3.0 }) },
-        Field { name: name("b"), value: Value::Bool(choice & 8 == 0) },
-        Field { name: name("s"), value: Value::String(if choice & 16 == 0 { "".into() } else { "a é 1h30m".into() }) },
-        Field { name: name("d"), value: Value::Duration(number) },
+    let values = [
+        Value::Int(number),
+        Value::Float(if number == 7 { f64::NAN } else { number as f64 / 3.0 }),
+        Value::Bool(choice & 8 == 0),
+        Value::String(if choice & 16 == 0 { "".into() } else { "a é 1h30m".into() }),
+        Value::Duration(number),
     ];
-    let tags = TagSet::new(vec![(name("t"), "web-1.example".into())]);
+    let fields: Vec<Field> = values.into_iter().filter_map(|value| name().map(|name| Field { name, value })).collect();
+    let tags = TagSet::new(name().map(|name| (name, "web-1.example".into())).into_iter().collect());
     let (mut state, mut other) = (State::default(), State::default());
     for time in [0, number, 1_600_000_000_000_000_000] {
         let scope = Scope { time, fields: (&fields).into(), tags: &tags, results: &[], now: 1 };
