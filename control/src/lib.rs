@@ -17,3 +17,4 @@ pub mod store;
 pub mod supervise;
 pub mod task;
 pub mod tick;
+pub mod udf;

@@ -21,6 +21,8 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    #[error(transparent)]
+    Udf(#[from] crate::udf::UdfError),
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error("open server: {0}")]
@@ -69,6 +71,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let address = config.address()?;
     let paths = Paths::new(data)?;
     let control = supervise::claim(&paths).await?;
+    crate::udf::open(&config)?;
     let store = Store::open(&config.store_path())?;
     let live = Live::open(config, table, store.overrides())?;
     let config = live.get();

@@ -30,4 +30,5 @@ pub mod series;
 pub mod shard;
 pub mod tags;
 pub mod template;
+pub mod udf;
 pub mod value;

@@ -1,6 +1,7 @@
 //! The process: arguments, threads, and the life of the I/O thread.
 
 use std::{
+    cell::Cell,
     net::TcpListener,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,6 +27,7 @@ use crate::{
         relay,
         shards::{Loads, Queue, Shards},
         tasks::Tasks,
+        udf,
     },
     reactor::{self, Choice, Wake},
     shard::{
@@ -79,9 +81,10 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (alerts, alerts_received) = mpsc::channel(EFFECTS);
     let (posts, posts_received) = mpsc::channel(EFFECTS);
     let (influxdb, influxdb_received) = mpsc::channel(EFFECTS);
+    let (udf, udf_received) = mpsc::channel(EFFECTS);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (relays, relays_received) = mpsc::channel(EFFECTS);
-    let effects = Effects { alerts, posts, influxdb, failures, relays, inhibitors: Default::default() };
+    let effects = Effects { alerts, posts, influxdb, udf, failures, relays, inhibitors: Default::default() };
     let (settings, settings_seen) = watch::channel(Settings::default());
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
@@ -124,6 +127,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             && write_queue.capacity() == write_queue.max_capacity()
             && writing.waiting.get() == 0
     };
+    let udf_dropped = Rc::new(Cell::new(0));
+    let udf_shown = udf_dropped.clone();
     let tasks = Tasks::new(
         shards.clone(),
         Box::new(move || {
@@ -131,6 +136,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
                 ("http_posts_sent", shown.sent.get()),
                 ("http_posts_failed", shown.failed.get()),
                 ("http_posts_dropped_by_full_queue", shown.dropped.get()),
+                ("udf_messages_dropped_by_full_queue", udf_shown.get()),
                 ("influxdb_writes", writes_shown.written.get()),
                 ("influxdb_writes_failed", writes_shown.failed.get()),
                 ("influxdb_writes_retried", writes_shown.retried.get()),
@@ -143,6 +149,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
     tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
     tokio::task::spawn_local(influxdb::run(influxdb_received, shards.clone(), writes, drained.clone()));
+    tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped));
     tokio::task::spawn_local(relay::run(relays_received, relay));
     let accepting = tokio::task::spawn_local({
         let (shards, mut drained) = (shards.clone(), drained);

@@ -114,6 +114,8 @@ pub enum NodeKind {
     Trickle,
     Loopback(Loopback),
     InfluxDbOut(Box<InfluxDbOut>),
+    Sideload(Sideload),
+    Udf(Box<Udf>),
 }
 
 /// reference: nodes-stream §4. Empty strings match anything; 0 switches truncate and round off.
@@ -347,6 +349,59 @@ pub struct Loopback {
     /// Empty: the name of the point. Batches always keep theirs.
     pub measurement: String,
     pub tags: Vec<(String, String)>,
+}
+
+/// reference: nodes-alert-join-io §8.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Udf {
+    pub function: UdfFunction,
+    /// In the order of their calls.
+    pub options: Vec<(String, Vec<Value>)>,
+    /// How often the function is asked for a snapshot; 0: never.
+    pub snapshot_interval: i64,
+}
+
+/// A function of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UdfFunction {
+    pub program: UdfProgram,
+    /// How long it may say nothing.
+    pub timeout: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UdfProgram {
+    /// A process a node, spoken to over its standard input and output.
+    Process { program: String, arguments: Vec<String>, environment: Vec<(String, String)> },
+    /// A connection a node to a unix socket.
+    Socket { path: String },
+}
+
+/// reference: nodes-alert-join-io §7.3. The files are already read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sideload {
+    /// Templates over the tags; the first file that has a key counts.
+    pub order: Vec<String>,
+    pub files: Vec<SideloadFile>,
+    /// Names with their defaults.
+    pub fields: Vec<(String, Value)>,
+    pub tags: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SideloadFile {
+    /// Below the folder of the source.
+    pub path: String,
+    pub values: Vec<(String, SideloadValue)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SideloadValue {
+    Text(String),
+    Number(f64),
+    Bool(bool),
+    /// A list or an object, which no default can be.
+    Other,
 }
 
 /// reference: nodes-alert-join-io §7.1. The cluster of the configuration is already resolved.

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{ConfigError, Udp, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 26] = [
+const NOT_BUILT: [&str; 25] = [
     "alert",
     "auth",
     "azure",
@@ -32,7 +32,6 @@ const NOT_BUILT: [&str; 26] = [
     "swarm",
     "teams",
     "triton",
-    "udf",
     "zenoss",
 ];
 

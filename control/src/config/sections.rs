@@ -49,6 +49,8 @@ pub struct Config {
     pub deadman: Deadman,
     pub influxdb: Vec<Influxdb>,
     pub httppost: Vec<HttpPost>,
+    #[serde(default)]
+    pub udf: Udf,
     pub udp: Vec<Udp>,
     pub farad: Farad,
     /// Sections of services: see [`super::services`].
@@ -217,6 +219,22 @@ pub struct Udp {
     pub retention_policy: String,
 }
 
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Udf {
+    pub functions: BTreeMap<String, UdfFunction>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UdfFunction {
+    pub prog: String,
+    pub args: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub socket: String,
+    pub timeout: Span,
+}
+
 /// What only Farad has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -281,6 +299,8 @@ boltdb = ""
 [task]
 dir = ""
 snapshot-interval = "1m0s"
+
+[udf.functions]
 
 [load]
 enabled = false

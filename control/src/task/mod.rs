@@ -22,7 +22,7 @@ use crate::{
     config::Live,
     engine::Engine,
     store::{Store, StoreError, StoredTask, TaskTable, TemplateTable},
-    tick::{Compiled, Options, compile, diagnostic::Diagnostic, vars::Vars},
+    tick::{Compiled, Options, compile_with_udfs, diagnostic::Diagnostic, vars::Vars},
 };
 pub use list::{ListError, Page, Pattern};
 pub use request::{Change, Definition, Status, TemplateDefinition, first_value as request_body, sole_dbrps};
@@ -191,6 +191,6 @@ impl Entry {
 }
 
 fn compile_task(script: &str, vars: &Vars) -> Result<Compiled, TaskError> {
-    compile(script, Options { vars })
+    compile_with_udfs(script, Options { vars }, crate::udf::udfs())
         .map_err(|error| TaskError::Invalid { message: error.to_string(), diagnostics: error.diagnostics })
 }

@@ -8,7 +8,7 @@ use super::{Entry, Running, TaskError, Tasks};
 use crate::{
     engine::{Boxed, EngineError, TaskSource},
     store::StoredTask,
-    tick::{Compiled, Lowering, NodeHandlers},
+    tick::{Compiled, Lowering, NodeHandlers, read_sideload},
 };
 
 impl Tasks {
@@ -94,6 +94,8 @@ impl Tasks {
             server: &shared.server,
             endpoint: &|name| shared.config.get().endpoint(name),
             influxdb: &|name| shared.config.get().influxdb_target(name),
+            sideload: &read_sideload,
+            udf: &crate::udf::function,
             levels: &|topics| shared.alerts.levels(topics),
         };
         compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     store::{StoreError, StoredTask, StoredTemplate, TemplateTable},
-    tick::{Compiled, Template, compile_template, udf::Udfs},
+    tick::{Compiled, Template, compile_template},
 };
 
 /// A template as the API shows it.
@@ -258,7 +258,7 @@ fn compile(script: &str) -> Result<Template, TaskError> {
         message: error.to_string(),
         diagnostics: error.diagnostics,
     };
-    compile_template(script, &Udfs::default()).map_err(invalid)
+    compile_template(script, crate::udf::udfs()).map_err(invalid)
 }
 
 fn reload_failed(task: &str, error: &str) -> TaskError {

@@ -4,9 +4,15 @@
 
 mod alert;
 mod nodes;
+mod sideload;
 mod start;
 
-use proto::plan::{Dbrp, EdgeType, InfluxDbTarget, NodeKind, PLAN_VERSION, Plan, ServerInfo, TopicLevel};
+use proto::plan::{
+    Dbrp, EdgeType, InfluxDbTarget, NodeKind, PLAN_VERSION, Plan, ServerInfo, SideloadFile, TopicLevel, UdfFunction,
+    UdfProgram,
+};
+
+pub use sideload::read as read_sideload;
 
 use super::{
     pipeline::{Pipeline, PipelineNode, TaskType},
@@ -32,6 +38,10 @@ pub struct Lowering<'a> {
     pub endpoint: &'a dyn Fn(&str) -> Option<Endpoint>,
     /// An enabled InfluxDB by name; the default one by the empty name.
     pub influxdb: &'a dyn Fn(&str) -> Option<InfluxDbTarget>,
+    /// The files that the source of a sideload names, or why there are none.
+    pub sideload: &'a dyn Fn(&str) -> Result<Vec<SideloadFile>, String>,
+    /// A function of the configuration, and how often it is asked for a snapshot, in nanoseconds.
+    pub udf: &'a dyn Fn(&str) -> Option<(UdfFunction, i64)>,
     /// What topics hold when the task starts.
     pub levels: &'a dyn Fn(&[String]) -> Vec<TopicLevel>,
 }
@@ -91,6 +101,8 @@ impl Pipeline {
             server: &server,
             endpoint: &|_| Some(Endpoint::default()),
             influxdb: &|_| Some(InfluxDbTarget::default()),
+            sideload: &|_| Ok(Vec::new()),
+            udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
             levels: &|_| Vec::new(),
         };
         let refusal = |node| {

@@ -15,9 +15,9 @@ use crate::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
         barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
-        http_post, influxdb_out, influxql, join, log, loopback, noop, sample, shift,
+        http_post, influxdb_out, influxql, join, log, loopback, noop, sample, shift, sideload,
         state::{Measure, StateTracker},
-        stats, stream, trickle, union, r#where, window,
+        stats, stream, trickle, udf, union, r#where, window,
     },
 };
 
@@ -129,6 +129,8 @@ fn operator(
         NodeKind::Stats(plan) => Box::new(stats::Stats::new(plan)?),
         NodeKind::Noop => Box::new(noop::Noop),
         NodeKind::Trickle => Box::new(trickle::Trickle::new()?),
+        NodeKind::Sideload(plan) => Box::new(sideload::Sideload::new(plan)?),
+        NodeKind::Udf(plan) => Box::new(udf::Udf::new(plan)),
         NodeKind::Loopback(plan) => Box::new(loopback::Loopback::new(plan)?),
         NodeKind::InfluxDbOut(plan) => Box::new(influxdb_out::InfluxDbOut::new(plan)?),
         NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),

@@ -67,6 +67,7 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::Union { .. }
         | NodeKind::Noop
         | NodeKind::Trickle
+        | NodeKind::Sideload(_)
         | NodeKind::Window(_) => children,
         // It counts and looks at nothing.
         NodeKind::Stats(_) => Demand::nothing(),
@@ -112,7 +113,8 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::HttpPost(_)
         | NodeKind::Join(_)
         | NodeKind::Loopback(_)
-        | NodeKind::InfluxDbOut(_) => Demand::whole(),
+        | NodeKind::InfluxDbOut(_)
+        | NodeKind::Udf(_) => Demand::whole(),
     }
 }
 

@@ -137,6 +137,7 @@ fn is_keyed(kind: &NodeKind) -> bool {
         | NodeKind::Shift { .. }
         | NodeKind::Noop
         | NodeKind::Trickle
+        | NodeKind::Sideload(_)
         | NodeKind::Sample(Sample::Duration(_)) => false,
         NodeKind::Where { predicate } => predicate.is_stateful(),
         NodeKind::Eval(eval) => eval.expressions.iter().any(|(_, lambda)| lambda.is_stateful()),
@@ -164,6 +165,8 @@ fn reaches_across_groups(plan: &Plan, node: &Node) -> bool {
         NodeKind::Alert(alert) => alert_reaches_across_groups(alert),
         // The order is over all groups; the count of a node without groups is shown until there is one.
         NodeKind::Union { .. } | NodeKind::Stats(_) => true,
+        // A function sees all groups in order.
+        NodeKind::Udf(_) => true,
         _ => false,
     }
 }
@@ -211,6 +214,7 @@ fn touched_tags(node: &Node) -> Vec<String> {
         NodeKind::Eval(eval) => eval.tags.clone(),
         NodeKind::Default { tags, .. } => tags.iter().map(|(key, _)| key.clone()).collect(),
         NodeKind::Delete { tags, .. } => tags.clone(),
+        NodeKind::Sideload(sideload) => sideload.tags.iter().map(|(key, _)| key.clone()).collect(),
         NodeKind::Alert(alert) => alert.level_tag.iter().chain(&alert.id_tag).cloned().collect(),
         _ => Vec::new(),
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::route::{Route, Shape};
 use crate::{
     group::{Group, Groups, GroupsSnapshot},
-    node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot},
+    node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot, udf::UdfEvent},
     point::Point,
 };
 
@@ -97,6 +97,13 @@ impl Task {
         self.context.now = now;
         let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
         self.run(index, |operator, out| operator.resume(ticket, answer, out))
+    }
+
+    /// Tells an operator what became of its function.
+    pub fn udf(&mut self, node: &str, event: UdfEvent, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
+        self.run(index, |operator, out| operator.udf(event, out))
     }
 
     /// Numbers of series are void.

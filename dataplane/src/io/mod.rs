@@ -11,3 +11,4 @@ pub mod post;
 pub mod relay;
 pub mod shards;
 pub mod tasks;
+pub mod udf;

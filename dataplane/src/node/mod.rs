@@ -29,6 +29,7 @@ mod outlet;
 mod rewrite;
 pub mod sample;
 pub mod shift;
+pub mod sideload;
 pub mod state;
 pub mod stats;
 pub mod stream;
@@ -36,6 +37,7 @@ pub mod stream;
 pub mod testing;
 mod timers;
 pub mod trickle;
+pub mod udf;
 pub mod union;
 pub mod r#where;
 pub mod window;
@@ -115,6 +117,11 @@ pub trait Operator {
 
     /// The answer to the request with this ticket (an HTTP status, 0 for none): errors are counted, parked work goes on.
     fn resume(&mut self, _ticket: u64, _status: u16, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What became of the function that the node speaks with.
+    fn udf(&mut self, _event: udf::UdfEvent, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())
     }
 

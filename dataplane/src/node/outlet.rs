@@ -4,7 +4,7 @@ use std::{fmt::Display, rc::Rc};
 
 use proto::message::AlertEvent;
 
-use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest};
+use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest, udf::UdfRequest};
 use crate::{
     group::{GROUPS_MAX, Group, Groups},
     point::{Barrier, Batch, Point},
@@ -57,6 +57,9 @@ pub trait Outputs {
 
     /// A write to InfluxDB, or its opening. Returns whether it was taken.
     fn influxdb(&mut self, request: InfluxDbRequest) -> bool;
+
+    /// Something for a user-defined function. Returns whether it was taken.
+    fn udf(&mut self, request: UdfRequest) -> bool;
 
     /// A line that comes in again as if it had been written. Returns whether there was room.
     fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool;

@@ -8,7 +8,7 @@ use proto::{
     plan::{self, EdgeType, LogLevel, Node, NodeKind},
 };
 
-use super::{HttpPostRequest, InfluxDbRequest, Outputs};
+use super::{HttpPostRequest, InfluxDbRequest, Outputs, udf::UdfRequest};
 use crate::{
     dag::{build::build, task::Task},
     name::Name,
@@ -125,6 +125,7 @@ struct Effects {
     alerts: Vec<AlertEvent>,
     posts: Vec<HttpPostRequest>,
     writes: Vec<InfluxDbRequest>,
+    udf: Vec<UdfRequest>,
     loopbacks: Vec<String>,
 }
 
@@ -141,6 +142,10 @@ impl Recorded {
 
     pub fn writes(&self) -> Vec<InfluxDbRequest> {
         self.0.borrow().writes.clone()
+    }
+
+    pub fn udf(&self) -> Vec<UdfRequest> {
+        self.0.borrow().udf.clone()
     }
 
     pub fn loopbacks(&self) -> Vec<String> {
@@ -164,6 +169,11 @@ impl Outputs for Recorded {
 
     fn influxdb(&mut self, request: InfluxDbRequest) -> bool {
         self.0.borrow_mut().writes.push(request);
+        true
+    }
+
+    fn udf(&mut self, request: UdfRequest) -> bool {
+        self.0.borrow_mut().udf.push(request);
         true
     }
 

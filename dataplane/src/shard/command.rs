@@ -10,7 +10,11 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    node::{HttpPostRequest, InfluxDbRequest, alert::Inhibitors},
+    node::{
+        HttpPostRequest, InfluxDbRequest,
+        alert::Inhibitors,
+        udf::{UdfEvent, UdfRequest},
+    },
     routing::{Instance, Routing, TaskRoute},
 };
 
@@ -60,6 +64,12 @@ pub enum Command {
         ticket: u64,
         status: u16,
     },
+    /// What became of the function that an operator of a task speaks with.
+    Udf {
+        instance: Instance,
+        node: String,
+        event: UdfEvent,
+    },
     /// Closes connections that are between requests, and every other one after its answer; answered when none is left.
     Drain {
         reply: oneshot::Sender<()>,
@@ -82,6 +92,7 @@ pub struct Effects {
     pub alerts: mpsc::Sender<Box<AlertEvent>>,
     pub posts: mpsc::Sender<Post>,
     pub influxdb: mpsc::Sender<InfluxDbOutput>,
+    pub udf: mpsc::Sender<UdfOutput>,
     /// One a task and shard at most, so it needs no bound.
     pub failures: mpsc::UnboundedSender<Failure>,
     /// Connections whose next request is not a write.
@@ -104,6 +115,14 @@ pub struct InfluxDbOutput {
     pub shard: usize,
     pub instance: Instance,
     pub request: Box<InfluxDbRequest>,
+}
+
+/// What a UDF node asks for, and where the function's answers go.
+#[derive(Debug)]
+pub struct UdfOutput {
+    pub shard: usize,
+    pub instance: Instance,
+    pub request: Box<UdfRequest>,
 }
 
 /// A node failed; the shard runs the task no more.

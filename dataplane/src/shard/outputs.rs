@@ -3,11 +3,11 @@
 use std::{cell::Cell, rc::Rc};
 
 use super::{
-    command::{Effects, InfluxDbOutput, Post},
+    command::{Effects, InfluxDbOutput, Post, UdfOutput},
     reingest::Reingest,
 };
 use crate::{
-    node::{HttpPostRequest, InfluxDbRequest, Outputs},
+    node::{HttpPostRequest, InfluxDbRequest, Outputs, udf::UdfRequest},
     routing::Instance,
 };
 use proto::{message::AlertEvent, plan::LogLevel};
@@ -18,6 +18,7 @@ pub struct Dropped {
     pub alerts: Cell<u64>,
     pub posts: Cell<u64>,
     pub writes: Cell<u64>,
+    pub udf: Cell<u64>,
 }
 
 pub struct ShardOutputs {
@@ -49,6 +50,15 @@ impl Outputs for ShardOutputs {
         let taken = self.effects.influxdb.try_send(output).is_ok();
         if !taken {
             self.dropped.writes.set(self.dropped.writes.get() + 1);
+        }
+        taken
+    }
+
+    fn udf(&mut self, request: UdfRequest) -> bool {
+        let output = UdfOutput { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let taken = self.effects.udf.try_send(output).is_ok();
+        if !taken {
+            self.dropped.udf.set(self.dropped.udf.get() + 1);
         }
         taken
     }

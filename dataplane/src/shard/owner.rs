@@ -15,6 +15,7 @@ use crate::{
     fields::{Fields, Reader, Unread},
     group::Group,
     name::Name,
+    node::udf::UdfEvent,
     point::{Point, SeriesNumber},
     routing::{Instance, TaskRoute},
     tags::TagSet,
@@ -428,6 +429,14 @@ impl Owner {
     pub fn resume(&mut self, instance: Instance, node: &str, ticket: u64, status: u16, now: i64) -> Option<Failure> {
         let running = self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed)?;
         let fault = running.task.resume(node, ticket, status, now).err()?;
+        running.failed = true;
+        Some(Failure { instance, error: fault.to_string() })
+    }
+
+    /// What became of the function that an operator speaks with.
+    pub fn udf(&mut self, instance: Instance, node: &str, event: UdfEvent, now: i64) -> Option<Failure> {
+        let running = self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed)?;
+        let fault = running.task.udf(node, event, now).err()?;
         running.failed = true;
         Some(Failure { instance, error: fault.to_string() })
     }

@@ -282,6 +282,11 @@ impl Thread {
                     let _ = shard.effects.failures.send(failure);
                 }
             }
+            Command::Udf { instance, node, event } => {
+                if let Some(failure) = shard.owner.udf(instance, &node, event, *now) {
+                    let _ = shard.effects.failures.send(failure);
+                }
+            }
             Command::Drain { reply } => {
                 shard.draining = true;
                 self.connections.drain(&mut self.reactor, shard, *now);
@@ -318,6 +323,7 @@ impl Thread {
                 ("alerts_dropped", dropped.alerts.get()),
                 ("posts_dropped", dropped.posts.get()),
                 ("influxdb_writes_dropped", dropped.writes.get()),
+                ("udf_messages_dropped", dropped.udf.get()),
                 ("loopback_points_dropped", reingest.dropped.get()),
                 ("relays_refused", *relays_refused),
                 (if self.reactor.name() == "epoll" { "shards_on_epoll" } else { "shards_on_io_uring" }, 1),

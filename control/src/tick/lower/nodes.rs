@@ -5,7 +5,8 @@ use proto::{
     expr::BinaryOp,
     plan::{
         Barrier, BarrierClock, Combine, DimensionTags, Dimensions, Eval, Flatten, From, HttpPost, InfluxDbOut,
-        InfluxQl, InfluxQlFunction, Join, Keep, LogLevel, Loopback, NodeKind, Percent, Sample, Stats, Window,
+        InfluxQl, InfluxQlFunction, Join, Keep, LogLevel, Loopback, NodeKind, Percent, Sample, Sideload, Stats, Udf,
+        Window,
     },
 };
 
@@ -117,6 +118,13 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
             measurement: node.string("measurement").unwrap_or_default().to_owned(),
             tags: string_pairs(node, "tag"),
         }),
+        "sideload" => NodeKind::Sideload(Sideload {
+            order: node.strings("order").unwrap_or_default(),
+            files: (lowering.sideload)(node.string("source").unwrap_or_default()).map_err(LowerError)?,
+            fields: node.settings("field").filter_map(|setting| pair(&setting.arguments)).collect(),
+            tags: string_pairs(node, "tag"),
+        }),
+        "udf" => NodeKind::Udf(Box::new(udf(node, lowering)?)),
         "influxDBOut" => NodeKind::InfluxDbOut(Box::new(influxdb_out(node, lowering)?)),
         method => match influxql(node, method) {
             Some(function) => NodeKind::InfluxQl(InfluxQl {
@@ -131,6 +139,16 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
             }
         },
     })
+}
+
+fn udf(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Udf, LowerError> {
+    let call = node.udf.as_ref().ok_or_else(|| LowerError(format!("{} calls no function", node.name)))?;
+    let (function, snapshot_interval) = (lowering.udf)(&call.name)
+        .ok_or_else(|| LowerError(format!("no user-defined function {} is configured", call.name)))?;
+    let option = |(name, values): &(String, Vec<ScriptValue>)| {
+        (name.clone(), values.iter().filter_map(ScriptValue::constant).collect())
+    };
+    Ok(Udf { function, options: call.options.iter().map(option).collect(), snapshot_interval })
 }
 
 fn influxdb_out(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<InfluxDbOut, LowerError> {

@@ -26,6 +26,8 @@ fn start(script: &str) -> Result<Plan, String> {
         server: &server,
         endpoint: &|_| None,
         influxdb: &|_| None,
+        sideload: &|_| Ok(Vec::new()),
+        udf: &|_| None,
         levels: &|_| Vec::new(),
     };
     let compiled = check(script).unwrap();

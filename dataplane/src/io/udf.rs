@@ -1,0 +1,339 @@
+//! User-defined functions: a process or a connection a node, spoken to in order (reference: nodes-alert-join-io §8).
+//!
+//! What goes to a function waits in a queue that is bounded in bytes; when it is full, what comes is dropped with a
+//! counter. A function that says nothing for its timeout, ends with an error or breaks the protocol fails its task.
+
+use std::{cell::Cell, process::Stdio, rc::Rc, time::Duration};
+
+use hashbrown::HashMap;
+use proto::plan::{Udf, UdfProgram};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    process::{Child, Command as Process},
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::shards::Shards;
+use crate::{
+    clock,
+    node::udf::{UdfAct, UdfEvent},
+    routing::Instance,
+    shard::command::{Command, UdfOutput},
+    udf::{OptionValue, Request, Response, frame, split},
+};
+
+/// Bytes that wait for one function. Full: dropped with a counter.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// Largest snapshot that is kept.
+const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
+
+/// How long a socket is tried, and the pauses between attempts: the first, and the longest.
+const CONNECT_FOR: Duration = Duration::from_secs(300);
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// The last snapshot of a function, by task and node: given to it when the task starts again.
+type Snapshots = Rc<std::cell::RefCell<HashMap<(String, String), Vec<u8>>>>;
+
+struct Speaker {
+    queue: mpsc::UnboundedSender<UdfAct>,
+    bytes: Rc<Cell<usize>>,
+}
+
+/// Takes what nodes ask for as long as there are shards. Runs on the I/O thread's local set.
+pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped: Rc<Cell<u64>>) {
+    let mut speakers: HashMap<(Instance, String), Speaker> = HashMap::new();
+    let snapshots = Snapshots::default();
+    while let Some(output) = outputs.recv().await {
+        let UdfOutput { shard, instance, request } = output;
+        let key = (instance, request.node.clone());
+        match request.act {
+            UdfAct::Open => {
+                speakers.retain(|_, speaker| !speaker.queue.is_closed());
+                let (queue, acts) = mpsc::unbounded_channel();
+                let bytes = Rc::new(Cell::new(0));
+                speakers.insert(key, Speaker { queue, bytes: bytes.clone() });
+                let conversation = Conversation {
+                    shards: shards.clone(),
+                    shard,
+                    instance,
+                    task: request.task,
+                    node: request.node,
+                    plan: request.plan,
+                    acts,
+                    bytes,
+                    snapshots: snapshots.clone(),
+                };
+                tokio::task::spawn_local(conversation.run());
+            }
+            UdfAct::Data(data) => {
+                let Some(speaker) = speakers.get(&key) else { continue };
+                if speaker.bytes.get() + data.len() > QUEUE_BYTES_MAX {
+                    dropped.set(dropped.get() + 1);
+                    continue;
+                }
+                speaker.bytes.set(speaker.bytes.get() + data.len());
+                let _ = speaker.queue.send(UdfAct::Data(data));
+            }
+            UdfAct::Close => {
+                if let Some(speaker) = speakers.remove(&key) {
+                    let _ = speaker.queue.send(UdfAct::Close);
+                }
+            }
+        }
+    }
+}
+
+struct Conversation {
+    shards: Shards,
+    shard: usize,
+    instance: Instance,
+    task: String,
+    node: String,
+    plan: std::sync::Arc<Udf>,
+    acts: mpsc::UnboundedReceiver<UdfAct>,
+    /// Bytes of the data in `acts`.
+    bytes: Rc<Cell<usize>>,
+    snapshots: Snapshots,
+}
+
+impl Conversation {
+    async fn run(mut self) {
+        if let Err(error) = self.open().await {
+            self.tell(UdfEvent::Failed(error)).await;
+        }
+    }
+
+    async fn tell(&self, event: UdfEvent) {
+        let (instance, node) = (self.instance, self.node.clone());
+        self.shards.send(self.shard, Command::Udf { instance, node, event }).await;
+    }
+
+    async fn open(&mut self) -> Result<(), String> {
+        match &self.plan.function.program {
+            UdfProgram::Process { program, arguments, environment } => {
+                let mut child = Process::new(program)
+                    .args(arguments)
+                    .envs(environment.iter().cloned())
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .map_err(|error| format!("failed to start the process {program}: {error}"))?;
+                let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+                    return Err(format!("the process {program} has no pipes"));
+                };
+                self.log_errors(&mut child);
+                self.speak(input, output).await?;
+                // It has closed its output, or should after its input was closed.
+                match timeout(self.timeout() * 2, child.wait()).await {
+                    Ok(Ok(status)) if !status.success() => Err(format!("process exited unexpectedly: {status}")),
+                    Ok(Err(error)) => Err(format!("process exited unexpectedly: {error}")),
+                    Ok(Ok(_)) | Err(_) => Ok(()),
+                }
+            }
+            UdfProgram::Socket { path } => {
+                let (output, input) = connect(path).await?.into_split();
+                self.speak(input, output).await
+            }
+        }
+    }
+
+    /// What the process writes to its standard error goes to the log.
+    fn log_errors(&self, child: &mut Child) {
+        let Some(errors) = child.stderr.take() else { return };
+        let (task, node) = (self.task.clone(), self.node.clone());
+        tokio::task::spawn_local(async move {
+            let mut lines = BufReader::new(errors.take(u64::MAX)).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                tracing::info!(service = "udf", task, node, "{line}");
+            }
+        });
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.plan.function.timeout).unwrap_or_default())
+    }
+
+    /// Speaks until the function closes its output.
+    async fn speak(
+        &mut self,
+        mut input: impl AsyncWrite + Unpin,
+        mut output: impl AsyncRead + Unpin,
+    ) -> Result<(), String> {
+        let lost = |error: std::io::Error| format!("the connection to the function is lost: {error}");
+        let limit = self.timeout();
+        let mut received = Received::default();
+        input.write_all(&frame(&self.init().encode())).await.map_err(lost)?;
+        let answer = timeout(limit, received.answer(&mut output)).await.map_err(|_| "the function does not answer")?;
+        match answer? {
+            Response::Init(Ok(())) => {}
+            Response::Init(Err(error)) => return Err(format!("failed to initialize processes {error}")),
+            other => return Err(format!("unexpected answer to init: {other:?}")),
+        }
+        let key = (self.task.clone(), self.node.clone());
+        let snapshot = self.snapshots.borrow_mut().remove(&key);
+        if let Some(snapshot) = snapshot {
+            input.write_all(&frame(&Request::Restore(snapshot).encode())).await.map_err(lost)?;
+            let answer = timeout(limit, received.answer(&mut output)).await;
+            match answer.map_err(|_| "the function does not answer")?? {
+                Response::Restore(Ok(())) => {}
+                Response::Restore(Err(error)) => return Err(format!("error restoring snapshot: {error}")),
+                other => return Err(format!("unexpected answer to restore: {other:?}")),
+            }
+        }
+        self.converse(input, output, received).await
+    }
+
+    async fn converse(
+        &mut self,
+        mut input: impl AsyncWrite + Unpin,
+        mut output: impl AsyncRead + Unpin,
+        mut received: Received,
+    ) -> Result<(), String> {
+        let lost = |error: std::io::Error| format!("the connection to the function is lost: {error}");
+        let limit = self.timeout();
+        let snapshot_interval = Duration::from_nanos(u64::try_from(self.plan.snapshot_interval).unwrap_or_default());
+        let far = Instant::now() + Duration::from_secs(u32::MAX.into());
+        let mut next_snapshot = if snapshot_interval.is_zero() { far } else { Instant::now() + snapshot_interval };
+        let (mut heard, mut next_keepalive) = (Instant::now(), Instant::now() + limit / 2);
+        // What is being written, and how much of it has been: writing must not keep answers waiting.
+        let (mut writing, mut written) = (Vec::new(), 0);
+        let mut closed = false;
+        loop {
+            let idle = written == writing.len();
+            if idle {
+                (writing, written) = (Vec::new(), 0);
+            }
+            tokio::select! {
+                act = self.acts.recv(), if idle && !closed => match act {
+                    Some(UdfAct::Data(data)) => {
+                        self.bytes.set(self.bytes.get() - data.len());
+                        writing = data;
+                    }
+                    Some(UdfAct::Open) => {}
+                    Some(UdfAct::Close) | None => {
+                        closed = true;
+                        let _ = input.shutdown().await;
+                        next_keepalive = far;
+                    }
+                },
+                done = input.write(writing.get(written..).unwrap_or_default()), if !idle => {
+                    written += done.map_err(lost)?;
+                }
+                read = output.read_buf(&mut received.bytes) => {
+                    if read.map_err(lost)? == 0 {
+                        return Ok(());
+                    }
+                    heard = Instant::now();
+                    let said = self.sort(received.take()?);
+                    if !said.is_empty() && !closed {
+                        self.tell(UdfEvent::Said(said)).await;
+                    }
+                }
+                () = sleep_until(next_keepalive), if idle => {
+                    next_keepalive = Instant::now() + limit / 2;
+                    writing = frame(&Request::Keepalive(clock::now()).encode());
+                }
+                () = sleep_until(next_snapshot), if idle && !closed => {
+                    next_snapshot = Instant::now() + snapshot_interval;
+                    writing = frame(&Request::Snapshot.encode());
+                }
+                () = sleep_until(heard + limit * if closed { 2 } else { 1 }) => {
+                    return match closed {
+                        true => Ok(()),
+                        false => Err(format!("keepalive timedout, nothing was heard for {limit:?}")),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Keeps snapshots and lets the rest through.
+    fn sort(&self, responses: Vec<Response>) -> Vec<Response> {
+        let mut said = Vec::with_capacity(responses.len());
+        for response in responses {
+            match response {
+                Response::Snapshot(snapshot) if !snapshot.is_empty() && snapshot.len() <= SNAPSHOT_BYTES_MAX => {
+                    self.snapshots.borrow_mut().insert((self.task.clone(), self.node.clone()), snapshot);
+                }
+                Response::Snapshot(_) | Response::Keepalive => {}
+                other => said.push(other),
+            }
+        }
+        said
+    }
+
+    fn init(&self) -> Request {
+        let value = |value: &proto::Value| match value {
+            proto::Value::Bool(x) => OptionValue::Bool(*x),
+            proto::Value::Int(x) => OptionValue::Int(*x),
+            proto::Value::Float(x) => OptionValue::Double(*x),
+            proto::Value::Duration(x) => OptionValue::Duration(*x),
+            proto::Value::String(x) | proto::Value::Regex(x) => OptionValue::String(x.clone()),
+            proto::Value::Time(_) | proto::Value::Null => OptionValue::String(String::new()),
+        };
+        let option = |(name, values): &(String, Vec<proto::Value>)| (name.clone(), values.iter().map(value).collect());
+        Request::Init {
+            options: self.plan.options.iter().map(option).collect(),
+            task: self.task.clone(),
+            node: self.node.clone(),
+        }
+    }
+}
+
+/// What has been read of a function and not yet taken apart.
+#[derive(Default)]
+struct Received {
+    bytes: Vec<u8>,
+}
+
+impl Received {
+    /// All messages that are complete.
+    fn take(&mut self) -> Result<Vec<Response>, String> {
+        let mut taken = 0;
+        let mut responses = Vec::new();
+        while let Some((message, length)) = split(&self.bytes[taken..]).map_err(|error| error.to_string())? {
+            responses.push(Response::decode(message).map_err(|error| error.to_string())?);
+            taken += length;
+        }
+        self.bytes.drain(..taken);
+        Ok(responses)
+    }
+
+    /// The next message; nothing is lost if this is given up.
+    async fn answer(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<Response, String> {
+        loop {
+            if let Some((message, length)) = split(&self.bytes).map_err(|error| error.to_string())? {
+                let response = Response::decode(message).map_err(|error| error.to_string())?;
+                self.bytes.drain(..length);
+                match response {
+                    Response::Keepalive => continue,
+                    Response::Error(error) => return Err(error),
+                    other => return Ok(other),
+                }
+            }
+            match output.read_buf(&mut self.bytes).await {
+                Ok(0) => return Err("the function has closed its output".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the connection to the function is lost: {error}")),
+            }
+        }
+    }
+}
+
+async fn connect(path: &str) -> Result<UnixStream, String> {
+    let started = Instant::now();
+    let mut pause = PAUSE.0;
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if started.elapsed() > CONNECT_FOR => return Err(format!("cannot connect to {path}: {error}")),
+            Err(_) => sleep(pause).await,
+        }
+        pause = (pause * 3 / 2).min(PAUSE.1);
+    }
+}
