@@ -1,5 +1,7 @@
 //! User-defined functions: a process and a socket, streams and batches, options, and what goes wrong.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     path::PathBuf,
     process::{Child, Command},

@@ -101,12 +101,14 @@ impl Config {
         let section = self.httppost.iter().find(|section| section.endpoint == name)?;
         let auth = &section.basic_auth;
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        // The check at start has found the files readable; a template that is gone since is an empty one.
+        let file = |path: &str| (!path.is_empty()).then(|| std::fs::read_to_string(path).unwrap_or_default());
         Some(Endpoint {
             url: section.url.clone(),
             headers: section.headers.clone().into_iter().collect(),
             basic_auth: (!auth.username.is_empty()).then(|| (auth.username.clone(), auth.password.clone())),
-            row_template: some(&section.row_template),
-            alert_template: some(&section.alert_template),
+            row_template: some(&section.row_template).or_else(|| file(&section.row_template_file)),
+            alert_template: some(&section.alert_template).or_else(|| file(&section.alert_template_file)),
         })
     }
 

@@ -137,6 +137,10 @@ impl Task {
                 let Some(child) = self.slots.get_mut(edge.slot).and_then(|slot| slot.children.get_mut(edge.nth)) else {
                     continue;
                 };
+                // Whoever watches is no child.
+                if child.watches {
+                    continue;
+                }
                 child.emitted += points;
                 let child = child.slot;
                 if let Some(slot) = self.slots.get_mut(child) {

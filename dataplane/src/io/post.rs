@@ -67,7 +67,7 @@ async fn work(mut posts: mpsc::Receiver<Post>, client: reqwest::Client, shards: 
 /// Status of the answer, 0 without one. What went wrong is logged here, where the answer's body is.
 async fn send(client: &reqwest::Client, post: &Post) -> u16 {
     let (task, node, plan) = (&post.request.task, &post.request.node, &post.request.post);
-    let mut request = client.post(&plan.url).headers(headers(plan)).body(post.request.body.clone());
+    let mut request = client.post(&post.request.url).headers(headers(plan)).body(post.request.body.clone());
     if let Some((user, password)) = &plan.basic_auth {
         request = request.basic_auth(user, Some(password));
     }

@@ -130,6 +130,9 @@ impl Operator for HttpOut {
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.last.remove(group);
+        if let Some(known) = self.groups.get_mut(group.index as usize) {
+            *known = None;
+        }
         out.delete_group(group)
     }
 

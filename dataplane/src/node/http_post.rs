@@ -16,6 +16,7 @@ use crate::{
     point::{Batch, Point, Row, Rows, SeriesNumber},
     row,
     tags::TagSet,
+    template::{self, Kind, Template},
     value::{Field, Value, set_field},
 };
 
@@ -24,6 +25,9 @@ const PARKED_MAX: usize = 10_000;
 
 pub struct HttpPost {
     plan: Arc<plan::HttpPost>,
+    /// Makes the body in place of the JSON row, and the URL.
+    row_template: Option<Template>,
+    url_template: Option<Template>,
     code_field: Option<Name>,
     next_ticket: u64,
     parked: VecDeque<(u64, Parked)>,
@@ -49,24 +53,56 @@ struct OwnedPoint {
 impl HttpPost {
     pub fn new(plan: &plan::HttpPost) -> Result<HttpPost, StartError> {
         let code_field = plan.code_field.as_deref().map(Name::new).transpose().map_err(StartError::new)?;
-        Ok(HttpPost { plan: Arc::new(plan.clone()), code_field, next_ticket: 0, parked: VecDeque::new() })
+        let template = |source: &str| Template::new(Kind::Row, source).map_err(StartError::new);
+        Ok(HttpPost {
+            plan: Arc::new(plan.clone()),
+            row_template: plan.row_template.as_deref().map(template).transpose()?,
+            url_template: plan.url.contains("{{").then(|| template(&plan.url)).transpose()?,
+            code_field,
+            next_ticket: 0,
+            parked: VecDeque::new(),
+        })
     }
 
-    /// Posts a rendered row; returns the ticket if it was taken.
-    fn post(&mut self, row: Result<String, Unsupported>, out: &mut Outlet<'_>) -> Option<u64> {
-        let mut body = match row {
-            Ok(row) => row::series(&row),
+    /// Body and URL of a POST, or why there is none. `row` renders the row as JSON, `data` makes what templates see.
+    fn rendered(
+        &self,
+        row: impl FnOnce(&mut String) -> Result<(), Unsupported>,
+        data: impl FnOnce() -> Result<template::Row, Unsupported>,
+    ) -> Result<(String, String), String> {
+        let text = |error: Unsupported| error.to_string();
+        let templated = self.row_template.is_some() || self.url_template.is_some();
+        let data = if templated { Some(data().map_err(text)?) } else { None };
+        let render = |template: &Option<Template>| {
+            let (Some(template), Some(data)) = (template, &data) else { return Ok(None) };
+            let mut out = String::new();
+            template.render_row(data, &mut out).map(|()| Some(out)).map_err(|error| error.to_string())
+        };
+        let url = render(&self.url_template)?.unwrap_or_else(|| self.plan.url.clone());
+        if let Some(body) = render(&self.row_template)? {
+            return Ok((body, url));
+        }
+        let mut rendered = String::new();
+        row(&mut rendered).map_err(text)?;
+        let mut body = row::series(&rendered);
+        body.push('\n');
+        Ok((body, url))
+    }
+
+    /// Posts; returns the ticket if it was taken.
+    fn post(&mut self, rendered: Result<(String, String), String>, out: &mut Outlet<'_>) -> Option<u64> {
+        let (body, url) = match rendered {
+            Ok(rendered) => rendered,
             Err(error) => {
                 out.error("failed to POST data", &error);
                 return None;
             }
         };
-        body.push('\n');
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let (task, node) = (out.context.task.to_string(), out.node().to_string());
         let taken =
-            out.context.outputs.http_post(HttpPostRequest { task, node, post: self.plan.clone(), body, ticket });
+            out.context.outputs.http_post(HttpPostRequest { task, node, post: self.plan.clone(), url, body, ticket });
         if !taken {
             out.error("failed to POST data", &"too many posts are waiting");
         }
@@ -120,8 +156,8 @@ impl HttpPost {
 
 impl Operator for HttpPost {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let mut rendered = String::new();
-        let ticket = self.post(row::of_point(point, &mut rendered).map(|()| rendered), out);
+        let rendered = self.rendered(|out| row::of_point(point, out), || template::Row::of_point(point));
+        let ticket = self.post(rendered, out);
         if self.code_field.is_none() {
             return out.point(point);
         }
@@ -139,8 +175,8 @@ impl Operator for HttpPost {
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let mut rendered = String::new();
-        let ticket = self.post(row::of_batch(batch, &mut rendered).map(|()| rendered), out);
+        let rendered = self.rendered(|out| row::of_batch(batch, out), || template::Row::of_batch(batch));
+        let ticket = self.post(rendered, out);
         if self.code_field.is_none() {
             return out.batch(batch);
         }
@@ -158,5 +194,38 @@ impl Operator for HttpPost {
             Some((_, message)) => self.go_on(message, status, out),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{EdgeType, NodeKind};
+
+    use super::*;
+    use crate::node::testing::{Bench, from};
+
+    #[test]
+    fn templates_make_body_and_url() {
+        let plan = plan::HttpPost {
+            url: "http://h/{{ .Name }}/{{ index .Tags \"host\" }}".into(),
+            row_template: Some(
+                "{{ range .Values }}{{ .v }} at {{ .time.Unix }} {{ end }}{{ jsonCompact .Tags }}".into(),
+            ),
+            ..plan::HttpPost::default()
+        };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::HttpPost(plan)),
+        ]);
+        bench.point("m", "host=a", 7, Value::Float(1.5), 0);
+        let posts = bench.recorded.posts();
+        assert_eq!(posts[0].url, "http://h/m/a");
+        assert_eq!(posts[0].body, "1.5 at 7 {\"host\":\"a\"}");
+    }
+
+    #[test]
+    fn a_template_that_does_not_parse_cannot_start() {
+        let plan = plan::HttpPost { row_template: Some("{{ nope }}".into()), ..plan::HttpPost::default() };
+        assert!(HttpPost::new(&plan).is_err());
     }
 }

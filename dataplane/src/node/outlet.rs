@@ -74,6 +74,7 @@ pub struct HttpPostRequest {
     pub task: String,
     pub node: String,
     pub post: std::sync::Arc<proto::plan::HttpPost>,
+    pub url: String,
     pub body: String,
     /// Given back with the status by [`Operator::resume`].
     pub ticket: u64,

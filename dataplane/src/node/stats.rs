@@ -153,6 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn points_that_go_by_a_route_are_counted_and_the_watcher_is_not() {
+        let mut bench = bench(false);
+        let (tags, group) = (Rc::default(), Rc::new(Group::nil()));
+        let (fields, name) = ([Field { name: crate::node::testing::name("v"), value: V }], crate::node::testing::name);
+        let point = Point {
+            name: name("m"),
+            database: name("d"),
+            retention_policy: name("r"),
+            group: &group,
+            tags: &tags,
+            fields: (&fields).into(),
+            time: SECOND,
+            series: SeriesNumber(0),
+        };
+        let route = bench.task.route(&point).unwrap();
+        bench.task.follow(route, &point, 0, SECOND).unwrap();
+        bench.advance(10);
+        assert_eq!(bench.out(), ["10 host= emitted=1"]);
+        let statistics = bench.task.statistics();
+        assert_eq!((statistics[1].collected, statistics[1].emitted, statistics[2].collected), (1, 0, 0));
+    }
+
+    #[test]
     fn the_first_aligned_point_has_the_time_of_the_start() {
         let mut bench = bench(true);
         // The bench starts at 0: a tick at 10 that shows 0, then its own times.

@@ -141,7 +141,7 @@ fn server_json(server: &ServerInfo) -> String {
     out
 }
 
-fn field_value(value: &Value) -> TemplateValue {
+pub(super) fn field_value(value: &Value) -> TemplateValue {
     match value {
         Value::Float(x) => TemplateValue::Float(*x),
         Value::Int(x) => TemplateValue::Int(*x),

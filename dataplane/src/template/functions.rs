@@ -23,7 +23,7 @@ const OF_GO: [&str; 19] = [
 
 /// Whether a script may call a function.
 pub fn exists(kind: Kind, name: &str) -> bool {
-    OF_GO.contains(&name) || (kind == Kind::Details && matches!(name, "json" | "jsonCompact"))
+    OF_GO.contains(&name) || (matches!(kind, Kind::Details | Kind::Row) && matches!(name, "json" | "jsonCompact"))
 }
 
 /// The functions to add to a template's own.
@@ -57,7 +57,7 @@ pub fn all(kind: Kind) -> FuncMap {
     add(FOR_VERB, for_verb);
     add(GO_TYPES, go_types);
     add(INDEX_TAGS, index_tags);
-    if kind == Kind::Details {
+    if matches!(kind, Kind::Details | Kind::Row) {
         add("json", |arguments| json(arguments, "\n"));
         add("jsonCompact", |arguments| json(arguments, ""));
     }

@@ -10,11 +10,13 @@ mod functions;
 mod go_text;
 mod object;
 mod rewrite;
+mod row;
 mod simple;
 mod time_layout;
 
 pub use data::Data;
 pub use go_text::duration as duration_text;
+pub use row::Row;
 
 use crate::name::Name;
 use rewrite::Rewriter;
@@ -27,6 +29,8 @@ pub enum Kind {
     Message,
     /// HTML.
     Details,
+    /// The body or URL of a POST of an httpPost node.
+    Row,
 }
 
 impl Kind {
@@ -36,6 +40,7 @@ impl Kind {
             Kind::Id => "id",
             Kind::Message => "message",
             Kind::Details => "details",
+            Kind::Row => "row",
         }
     }
 
@@ -45,6 +50,7 @@ impl Kind {
             Kind::Id => "kapacitor.idInfo",
             Kind::Message => "kapacitor.messageInfo",
             Kind::Details => "kapacitor.detailsInfo",
+            Kind::Row => "httppost.row",
         }
     }
 
@@ -56,6 +62,7 @@ impl Kind {
             Kind::Id => &FIELDS[..5],
             Kind::Message => &FIELDS[..10],
             Kind::Details => &FIELDS,
+            Kind::Row => &["Name", "Tags", "Values"],
         }
     }
 }
@@ -87,7 +94,9 @@ impl Template {
         let parsed = gotmpl::Template::new(kind.name()).parse(source).map_err(failed)?;
         let rewriter = Rewriter::new(kind);
         let tree = parsed.lookup(kind.name()).cloned();
-        if let Some(segments) = simple::segments(kind, tree.as_ref()) {
+        if kind != Kind::Row
+            && let Some(segments) = simple::segments(kind, tree.as_ref())
+        {
             return Ok(Template { kind, form: Form::Simple(segments) });
         }
         // Bodies of {{define}}, and the template itself.
@@ -141,6 +150,15 @@ impl Template {
             }
         }
         shown
+    }
+
+    /// Appends the output of a template of a row.
+    pub fn render_row(&self, row: &Row, out: &mut String) -> Result<(), TemplateError> {
+        let done = match &self.form {
+            Form::Text(template) => template.execute_fmt(out, row.value()),
+            Form::Simple(_) | Form::Html(_) => Ok(()),
+        };
+        done.map_err(|error| TemplateError(format!("template: {}: {error}", self.kind.name())))
     }
 
     /// Appends the template's output.
