@@ -50,6 +50,8 @@ fn outcome(source: &str, file: &str) -> io::Result<(Option<String>, Option<Strin
         server: &server,
         endpoint: &|_| None,
         influxdb: &|_| None,
+        sideload: &|_| Ok(Vec::new()),
+        udf: &|_| None,
         levels: &|_| Vec::new(),
     };
     let plan = match compiled.pipeline.lower(&lowering) {

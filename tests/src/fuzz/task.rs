@@ -39,6 +39,8 @@ fn told(compiled: &Compiled) -> String {
         server: &server,
         endpoint: &|_| Some(Endpoint::default()),
         influxdb: &|_| None,
+        sideload: &|_| Ok(Vec::new()),
+        udf: &|_| None,
         levels: &|_| Vec::new(),
     };
     let mut told = dot::plain("t", &compiled.pipeline);
