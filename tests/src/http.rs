@@ -60,10 +60,9 @@ pub fn request(
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
-    if let Some(body) = body {
-        stream.write_all(body)?;
-    }
-    read_answer(&mut BufReader::new(stream), method == "HEAD")
+    // A body that is refused for its size is answered before all of it is sent.
+    let sent = stream.write_all(body.unwrap_or_default());
+    read_answer(&mut BufReader::new(stream), method == "HEAD").map_err(|error| sent.err().unwrap_or(error))
 }
 
 /// Reads one answer off a connection.

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -29,6 +30,7 @@ struct Counters {
     without_retry_after: AtomicU64,
     other: AtomicU64,
     failed: AtomicU64,
+    slowest: AtomicU64,
 }
 
 impl Counters {
@@ -55,6 +57,8 @@ pub struct Seen {
     pub other: u64,
     /// The connection was refused, or ended without an answer.
     pub failed: u64,
+    /// The longest time from a connect to an answer.
+    pub slowest: Duration,
 }
 
 /// A running load on database `d`, retention policy `r`.
@@ -77,13 +81,14 @@ impl Load {
 
     pub fn seen(&self) -> Seen {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { accepted, unavailable, without_retry_after, other, failed } = &*self.counters;
+        let Counters { accepted, unavailable, without_retry_after, other, failed, slowest } = &*self.counters;
         Seen {
             accepted: get(accepted),
             unavailable: get(unavailable),
             without_retry_after: get(without_retry_after),
             other: get(other),
             failed: get(failed),
+            slowest: Duration::from_micros(get(slowest)),
         }
     }
 
@@ -110,6 +115,8 @@ impl Drop for Load {
 fn write(writer: usize, address: SocketAddr, counters: &Counters, stop: &AtomicBool) {
     let body: String = (0..LINES).map(|line| format!("cpu,host=h{writer}-{line} v=1\n")).collect();
     while !stop.load(Ordering::Relaxed) {
+        let start = Instant::now();
         counters.count(&http::request(address, "POST", "/write?db=d&rp=r", &[], Some(body.as_bytes())));
+        counters.slowest.fetch_max(start.elapsed().as_micros() as u64, Ordering::Relaxed);
     }
 }

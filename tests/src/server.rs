@@ -93,12 +93,15 @@ impl Server {
         answer.is_ok_and(|answer| answer.status == 200 && answer.json()["executing"] == true)
     }
 
-    /// The highest count that a task with the script [`COUNTING`] shows.
-    pub fn highest_count(&self, id: &str) -> u64 {
-        let Ok(answer) = self.call("GET", &format!("/kapacitor/v1/tasks/{id}/counts"), None) else { return 0 };
+    /// The counts of all hosts that a task with the script [`COUNTING`] shows.
+    pub fn counts(&self, id: &str) -> Vec<u64> {
+        let Ok(answer) = self.call("GET", &format!("/kapacitor/v1/tasks/{id}/counts"), None) else { return Vec::new() };
         let json = answer.json();
-        let series = json["series"].as_array().into_iter().flatten();
-        series.filter_map(|row| row["values"][0][1].as_u64()).max().unwrap_or_default()
+        json["series"].as_array().into_iter().flatten().filter_map(|row| row["values"][0][1].as_u64()).collect()
+    }
+
+    pub fn highest_count(&self, id: &str) -> u64 {
+        self.counts(id).into_iter().max().unwrap_or_default()
     }
 
     pub fn wait_until_up(&self, limit: Duration) -> io::Result<()> {

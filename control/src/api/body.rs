@@ -14,7 +14,8 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
                 .collect(),
         ),
         Value::Null => Value::Object(Default::default()),
-        other => other,
+        // Lists would be read as fields in their order.
+        _ => return Err(serde::de::Error::custom("expected an object")),
     };
     serde_json::from_value(value)
 }

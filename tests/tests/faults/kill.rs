@@ -135,10 +135,6 @@ fn points_are_counted_once() {
     let load = Load::start(&server);
     assert!(until(Duration::from_secs(5), || load.seen().accepted > 20));
     let seen = load.end();
-    let total = || {
-        let answer = server.call("GET", "/kapacitor/v1/tasks/t/counts", None).unwrap().json();
-        let series = answer["series"].as_array().cloned().unwrap_or_default();
-        series.iter().filter_map(|row| row["values"][0][1].as_u64()).sum::<u64>()
-    };
+    let total = || server.counts("t").iter().sum::<u64>();
     assert!(until(Duration::from_secs(2), || total() == seen.accepted * LINES), "{} {seen:?}", total());
 }
