@@ -149,6 +149,7 @@ impl<T> Default for GroupStates<T> {
 
 impl<T> GroupStates<T> {
     /// The state of `group`, made by `new` at the group's first message.
+    #[inline]
     pub fn get_or_insert_with(&mut self, group: &Group, new: impl FnOnce() -> T) -> &mut T {
         let index = group.index as usize;
         if index >= self.states.len() {
@@ -161,6 +162,7 @@ impl<T> GroupStates<T> {
         slot.get_or_insert_with(new)
     }
 
+    #[inline]
     pub fn get_mut(&mut self, group: &Group) -> Option<&mut T> {
         self.states.get_mut(group.index as usize)?.as_mut()
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::task::{Task, named};
 use crate::{
     group::Group,
-    node::{BySeries, Fault, run_slot},
+    node::{BySeries, Child, Fault, run_slot},
     point::Point,
 };
 
@@ -35,9 +35,16 @@ enum Stops {
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     edges: Vec<Edge>,
-    stops: Vec<Edge>,
+    stops: Vec<Stop>,
     /// Points that went this way.
     points: u64,
+}
+
+/// Where points go in: a node, and the place of the edge among its parents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stop {
+    slot: usize,
+    port: usize,
 }
 
 /// From a node to its nth child.
@@ -90,9 +97,9 @@ impl Task {
         for nth in 0..node.children.len() {
             let edge = Edge { slot, nth };
             shape.edges.push(edge);
-            let child = self.slots.get(slot)?.children.get(nth)?.slot;
-            if self.explore(child, &point, shape, groups).is_none() {
-                shape.stops.push(edge);
+            let Child { slot, port, .. } = *self.slots.get(slot)?.children.get(nth)?;
+            if self.explore(slot, &point, shape, groups).is_none() {
+                shape.stops.push(Stop { slot, port });
                 groups.push(group.clone());
             }
         }
@@ -111,16 +118,13 @@ impl Task {
             Stops::One(group) => std::slice::from_ref(group),
             Stops::Many(groups) => groups,
         };
-        for (edge, group) in shape.stops.iter().zip(groups) {
-            let Some(child) = self.slots.get(edge.slot).and_then(|slot| slot.children.get(edge.nth)).copied() else {
-                continue;
-            };
+        for (stop, group) in shape.stops.iter().zip(groups) {
             let point = Point { group, ..*point };
-            let done = run_slot(&mut self.slots, 0, child.slot, &mut self.context, |operator, out| {
-                operator.point(child.port, &point, out)
+            let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, |operator, out| {
+                operator.point(stop.port, &point, out)
             });
             if let Some(Err(fault)) = done {
-                return Err(named(&self.slots, fault, child.slot));
+                return Err(named(&self.slots, fault, stop.slot));
             }
         }
         Ok(())

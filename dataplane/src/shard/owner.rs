@@ -128,9 +128,9 @@ struct AtHand<'a> {
     unread: Vec<Unread<'a>>,
 }
 
-/// Rows that go through one task before the next one has its turn: enough to have a task's code and state at hand, few
+/// Rows that go through one task before the next one has its turn: enough to meet its groups one after the other, few
 /// enough to stay in the cache with their fields.
-const ROWS_AT_HAND: usize = 256;
+const ROWS_AT_HAND: usize = 1_024;
 
 pub struct Owner {
     shard: usize,
