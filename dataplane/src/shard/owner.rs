@@ -357,13 +357,16 @@ impl Owner {
             }
             let mut unread = u32::MAX;
             if let Some(line) = cells.line() {
+                if arrived.unread.is_empty() {
+                    arrived.unread.reserve(range.len());
+                }
                 unread = arrived.unread.len() as u32;
                 arrived.unread.push(Unread::new(columns, line, reader));
             }
             arrived.rows.push(Arrived { head, series: number, fields: first..fields.len() as u32, unread });
             Ok(())
         };
-        let Ok(()) = block.visit(range, arrive);
+        let Ok(()) = block.visit(range.clone(), arrive);
         arrived
     }
 
