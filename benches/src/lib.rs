@@ -12,6 +12,7 @@ pub mod lines;
 mod load;
 mod process;
 mod receiver;
+pub mod replay;
 mod report;
 mod rival;
 mod run;

@@ -86,12 +86,23 @@ impl Farad {
     /// Starts both processes on a free port and waits until they answer. They run on `cores`; the calling thread is on
     /// `own` afterwards.
     pub fn start(shards: usize, cores: &Cores, own: &Cores) -> Result<Farad, BenchError> {
+        Farad::start_prepared(shards, cores, own, |_| Ok(()))
+    }
+
+    /// The same, after `prepare` has put into the folder what the server shall find there.
+    pub fn start_prepared(
+        shards: usize,
+        cores: &Cores,
+        own: &Cores,
+        prepare: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<Farad, BenchError> {
         let program = beside("farad")?;
         beside("farad-dataplane")?;
         let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         let address = free.map_err(BenchError::io("cannot find a free port"))?;
         let data = tempfile::Builder::new().prefix("farad-bench-").tempdir();
         let data = data.map_err(BenchError::io("cannot make a folder"))?;
+        prepare(data.path()).map_err(BenchError::io("cannot prepare the folder"))?;
         cores.pin_self()?;
         let child = spawn(&program, address, data.path(), shards);
         own.pin_self()?;

@@ -10,7 +10,7 @@ use std::{
 
 use proto::{
     Plan,
-    message::{Command, Refusal, Reply, Request, Settings, Statistics},
+    message::{Command, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -117,6 +117,18 @@ impl Engine {
         }
     }
 
+    /// Answers when points go into the recording.
+    pub async fn record(&self, recording: StreamRecording) -> Result<(), EngineError> {
+        let recording = Box::new(recording);
+        self.call(move |request| Command::Record { request, recording }).await.map(drop)
+    }
+
+    /// Ends a recording without keeping its file.
+    pub async fn stop_recording(&self, id: &str) -> Result<(), EngineError> {
+        let id = id.to_owned();
+        self.call(move |request| Command::StopRecording { request, id }).await.map(drop)
+    }
+
     /// Finishes what was accepted and ends the data plane.
     pub async fn drain(&self) -> Result<(), EngineError> {
         self.call(|request| Command::Drain { request }).await.map(drop)
@@ -149,6 +161,12 @@ pub trait TaskSource: Send + Sync + 'static {
 
     /// A task stopped because a node of it failed.
     fn failed<'a>(&'a self, task: &'a str, fingerprint: u64, error: String) -> Boxed<'a, ()>;
+
+    /// A stream recording ended, with the bytes of its file.
+    fn recorded(&self, _id: &str, _result: Result<u64, String>) {}
+
+    /// The data plane is gone.
+    fn lost(&self) {}
 }
 
 /// A shared source of tasks.

@@ -7,11 +7,16 @@
 
 pub mod alert;
 pub mod api;
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod identity;
+pub mod influxdb;
+pub mod influxql;
 pub mod link;
+pub mod recording;
+pub mod replay;
 pub mod serve;
 pub mod store;
 pub mod supervise;

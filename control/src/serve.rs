@@ -14,6 +14,9 @@ use crate::{
     config::{Config, ConfigError, Live, Loaded},
     engine::Engine,
     identity::Identity,
+    influxdb::{Clusters, Subscriptions},
+    recording::{Recordings, Source},
+    replay::Replays,
     store::{Store, StoreError},
     supervise::{self, Paths, SuperviseError, Supervision},
     task::Tasks,
@@ -84,18 +87,39 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         settings.version = api::VERSION.to_owned();
         settings.log_level.clone_from(&config.logging.level);
     });
-    let tasks = Tasks::open(&store, engine.clone(), alerts.clone(), live.clone(), server.clone())?;
+    let clusters = Clusters::new(live.clone());
+    let tasks = Tasks::open(
+        &store,
+        engine.clone(),
+        alerts.clone(),
+        live.clone(),
+        server.clone(),
+        clusters.clone(),
+        paths.link.clone(),
+    )?;
+    let folder = Path::new(&config.replay.dir);
+    let recordings = Recordings::open(&store, folder, engine.clone(), tasks.clone(), clusters.clone())?;
+    let replays = Replays::open(&store, recordings.clone(), alerts.clone(), paths.link.clone())?;
     let api = Api {
         tasks: tasks.clone(),
+        recordings: recordings.clone(),
+        replays,
         engine: engine.clone(),
         alerts: alerts.clone(),
-        server: Arc::new(server),
+        server: Arc::new(server.clone()),
         started: Instant::now(),
         latency: Arc::default(),
         live,
         store: store.clone(),
         log_requests: config.http.log_enabled,
     };
+    let subscriptions = Subscriptions {
+        cluster_id: server.cluster_id.clone(),
+        server_id: server.server_id.clone(),
+        hostname: server.hostname.clone(),
+        port: address.port(),
+    };
+    tokio::spawn(subscriptions.run(clusters));
     tracing::info!(service = "http", addr = %address, "listening on");
     let supervision = Supervision {
         address,
@@ -105,7 +129,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         receive: config.farad.receive.clone(),
         log: (config.logging.file.clone(), config.logging.level.clone(), config.farad.log_format.clone()),
         router: api::router(api),
-        tasks: Arc::new(tasks),
+        tasks: Arc::new(Source { tasks, recordings }),
         alerts,
         engine,
         calls,

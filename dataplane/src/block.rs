@@ -161,6 +161,18 @@ impl Block {
         }
     }
 
+    /// Moves all times by `delta` nanoseconds: for replays.
+    pub fn shift(&mut self, delta: i64) {
+        for row in &mut self.rows {
+            row.time = row.time.saturating_add(delta);
+        }
+    }
+
+    /// Times of the rows, in order.
+    pub fn times(&self) -> impl ExactSizeIterator<Item = i64> {
+        self.rows.iter().map(|row| row.time)
+    }
+
     /// The series of the rows, one after the other; a run of rows of one series gives it once.
     pub fn series(&self) -> impl Iterator<Item = u32> {
         self.rows.chunk_by(|one, other| one.series == other.series).filter_map(|run| run.first()).map(|row| row.series)

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::value::Value;
+use crate::{rfc3339::ZERO_TIME, value::Value};
 
 /// A value that JSON cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,8 +88,11 @@ pub fn time(nanoseconds: i64, out: &mut String) {
     out.push('"');
 }
 
-/// Appends `2020-09-13T12:26:40.5Z`.
+/// Appends `2020-09-13T12:26:40.5Z`; [`ZERO_TIME`] as the original's zero time.
 pub fn rfc3339(nanoseconds: i64, out: &mut String) {
+    if nanoseconds == ZERO_TIME {
+        return out.push_str("0001-01-01T00:00:00Z");
+    }
     let (seconds, fraction) = (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
@@ -104,7 +107,7 @@ pub fn rfc3339(nanoseconds: i64, out: &mut String) {
 
 /// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar: the method of eras of
 /// 400 years that start on March 1st (H. Hinnant, "chrono-compatible low-level date algorithms").
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -10,9 +10,10 @@ use std::{
     thread,
 };
 
-use proto::message::Settings;
+use proto::{feed::feed_path, message::Settings};
 use tokio::{
     net::UnixListener,
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     task::LocalSet,
 };
@@ -21,15 +22,18 @@ use crate::{
     config::{Config, ConfigError},
     io::{
         accept,
+        feed::{Feeds, Lanes},
         influxdb::{self, InfluxDbCounters},
         link::Link,
         post::{self, PostCounters},
+        recording::{Recordings, Taps},
         relay,
         shards::{Loads, Queue, Shards},
         tasks::Tasks,
         udf,
     },
     reactor::{self, Choice, Wake},
+    recording,
     shard::{
         command::Effects,
         limits::{COMMANDS, EFFECTS},
@@ -71,12 +75,19 @@ fn serve() -> Result<(), ProcessError> {
     runtime.block_on(local.run_until(io_thread(config)))
 }
 
+/// The signal of a write beyond the limit of file sizes.
+const SIGXFSZ: i32 = 25;
+
 async fn io_thread(config: Config) -> Result<(), ProcessError> {
+    // A write beyond the largest file that is allowed must fail, not end the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
     let public = TcpListener::from(config.public);
     public.set_nonblocking(true)?;
     let duplicate = public.try_clone()?.into();
     let public = tokio::net::TcpListener::from_std(public)?;
     let link_socket = bind(&config.link)?;
+    let feed_path = feed_path(&config.link);
+    let feed_socket = bind(&feed_path)?;
 
     let (alerts, alerts_received) = mpsc::channel(EFFECTS);
     let (posts, posts_received) = mpsc::channel(EFFECTS);
@@ -84,7 +95,9 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (udf, udf_received) = mpsc::channel(EFFECTS);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (relays, relays_received) = mpsc::channel(EFFECTS);
-    let effects = Effects { alerts, posts, influxdb, udf, failures, relays, inhibitors: Default::default() };
+    let taps = Taps::default();
+    let inhibitors = Default::default();
+    let effects = Effects { alerts, posts, influxdb, udf, failures, relays, inhibitors, taps: taps.clone() };
     let (settings, settings_seen) = watch::channel(Settings::default());
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
@@ -129,6 +142,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     };
     let udf_dropped = Rc::new(Cell::new(0));
     let udf_shown = udf_dropped.clone();
+    let lanes = Lanes::default();
     let tasks = Tasks::new(
         shards.clone(),
         Box::new(move || {
@@ -144,7 +158,14 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             ]
         }),
         draining,
+        lanes.clone(),
+        effects.clone(),
     );
+    let (ended, files_ended) = mpsc::unbounded_channel();
+    let recordings = Recordings::new(taps, recording::start(ended)?, files_ended);
+    let feeds = Feeds::new(lanes, effects.posts.clone(), effects.influxdb.clone());
+    tokio::task::spawn_local(feeds.clone().tick());
+    tokio::task::spawn_local(feeds.run(feed_socket));
     let relay =
         relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
     tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
@@ -173,6 +194,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         outputs_are_out: Box::new(outputs_are_out),
         alerts_dropped: 0,
         log: None,
+        recordings,
     };
     tokio::select! {
         () = link.run(&link_socket) => {}
@@ -183,6 +205,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     }
     let _ = accepting.await;
     let _ = std::fs::remove_file(&config.link);
+    let _ = std::fs::remove_file(&feed_path);
     tracing::info!("the data plane has drained");
     Ok(())
 }
@@ -220,7 +243,6 @@ fn bind(path: &Path) -> Result<UnixListener, ProcessError> {
 
 /// SIGTERM. SIGINT is the control plane's: a terminal sends it to both, and control drains.
 async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => loop {
             tokio::select! {

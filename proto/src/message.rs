@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    plan::Plan,
+    plan::{Dbrp, Plan},
     value::{Level, Value},
 };
 
@@ -79,6 +79,16 @@ pub enum Command {
     Statistics {
         request: Request,
     },
+    /// Taps the stream of points into a file. Answered when points are routed to it; [`Report::Recorded`] tells the end.
+    Record {
+        request: Request,
+        recording: Box<StreamRecording>,
+    },
+    /// Ends a recording without keeping its file. Answered when nothing writes any more.
+    StopRecording {
+        request: Request,
+        id: String,
+    },
     /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
     Drain {
         request: Request,
@@ -93,6 +103,8 @@ impl Command {
             | Command::StopTask { request, .. }
             | Command::HttpOut { request, .. }
             | Command::Statistics { request }
+            | Command::Record { request, .. }
+            | Command::StopRecording { request, .. }
             | Command::Drain { request } => *request,
         }
     }
@@ -113,6 +125,26 @@ pub enum Report {
     Alert(Box<AlertEvent>),
     /// A line of the data plane's log, for those who follow it.
     Log(String),
+    /// A recording ended: the bytes of its file, which is complete and in place, or why there is none.
+    Recorded {
+        id: String,
+        result: Result<u64, String>,
+    },
+}
+
+/// A tap of the stream of points (reference: batch-and-replay §11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecording {
+    pub id: String,
+    pub dbrps: Vec<Dbrp>,
+    /// None: all of them.
+    pub measurements: Vec<String>,
+    /// The first point later than this ends it. Nanoseconds since 1970.
+    pub stop: i64,
+    /// The file when it is complete; while it is written its name ends in `.part`.
+    pub file: String,
+    /// Largest file.
+    pub bytes_max: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +168,8 @@ pub enum Refusal {
     /// A row holds a value that JSON cannot (NaN, infinities).
     #[error("{0}")]
     NotJson(String),
+    #[error("no recording {0} is running")]
+    UnknownRecording(String),
     #[error("the data plane is shutting down")]
     Draining,
 }

@@ -54,6 +54,10 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NodeKind {
     Stream,
+    /// The source of a batch task.
+    Batch,
+    /// A query of a batch task: where its batches enter. Control asks InfluxDB.
+    Query,
     From(From),
     Where {
         predicate: Expr,
@@ -116,6 +120,15 @@ pub enum NodeKind {
     InfluxDbOut(Box<InfluxDbOut>),
     Sideload(Sideload),
     Udf(Box<Udf>),
+    /// Writes every point to the file of a stream recording; control makes no such node from a script.
+    Record(Record),
+}
+
+/// reference: batch-and-replay §11.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The first point later than this ends the recording. Nanoseconds since 1970.
+    pub stop: i64,
 }
 
 /// reference: nodes-stream §4. Empty strings match anything; 0 switches truncate and round off.

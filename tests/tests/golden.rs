@@ -46,6 +46,7 @@ fn outcome(source: &str, file: &str) -> io::Result<(Option<String>, Option<Strin
     let server = ServerInfo::default();
     let lowering = Lowering {
         task: "t",
+        master: "main",
         dbrps: &dbrps,
         server: &server,
         endpoint: &|_| None,

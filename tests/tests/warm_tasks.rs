@@ -32,10 +32,13 @@ fn plan(script: &str) -> Plan {
     let compiled = compile(script, Options { vars: &Vars::default() }).unwrap();
     let lowering = Lowering {
         task: "t",
+        master: "main",
         dbrps: &[Dbrp { db: "db".into(), rp: "rp".into() }],
         server: &ServerInfo { hostname: "h".into(), cluster_id: "c".into(), server_id: "s".into() },
         endpoint: &|_| None,
         influxdb: &|_| None,
+        sideload: &|_| Ok(Vec::new()),
+        udf: &|_| None,
         levels: &|_| Vec::new(),
     };
     compiled.pipeline.lower(&lowering).unwrap().0
@@ -57,9 +60,11 @@ impl Shard {
             alerts: mpsc::channel(1).0,
             posts: mpsc::channel(1).0,
             influxdb: mpsc::channel(1).0,
+            udf: mpsc::channel(1).0,
             failures,
             relays: mpsc::channel(1).0,
             inhibitors: Arc::default(),
+            taps: Default::default(),
         };
         let outputs = ShardOutputs {
             shard: 0,

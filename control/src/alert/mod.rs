@@ -104,16 +104,24 @@ impl Alerts {
     /// Ends the handlers of a task's own topics; events that wait are still delivered. `forget` drops what the topics
     /// keep, too.
     pub fn unregister(&self, task: &str, forget: bool) {
-        let prefix = format!("main:{task}:");
+        self.unregister_below(&format!("main:{task}:"), forget);
+    }
+
+    /// Ends the handlers of a replay's own topics, and the topics.
+    pub fn end_replay(&self, master: &str, task: &str) {
+        self.unregister_below(&format!("{master}:{task}:"), true);
+    }
+
+    fn unregister_below(&self, prefix: &str, forget: bool) {
         let mut topics = self.topics();
-        for (name, topic) in topics.iter_mut().filter(|(name, _)| name.starts_with(&prefix)) {
+        for (name, topic) in topics.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             topic.hide();
             if forget {
                 self.shared.store.save(name, &BTreeMap::new());
             }
         }
         if forget {
-            topics.retain(|name, _| !name.starts_with(&prefix));
+            topics.retain(|name, _| !name.starts_with(prefix));
         }
     }
 

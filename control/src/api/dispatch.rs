@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 use super::{
     Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION,
     answer::{Answer, Content},
-    config, debug, http_out, logs, metrics, page, routes, service_tests, storage, tasks, templates, topics,
+    config, debug, http_out, logs, metrics, page, recordings, replays, routes, service_tests, storage, tasks,
+    templates, topics,
 };
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
@@ -98,6 +99,12 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         },
         ("PATCH", "/tasks/") => tasks::change(api, rest, query, body).await,
         ("DELETE", "/tasks/") => tasks::delete(api, rest).await,
+        (method, "/recordings" | "/recordings/") => {
+            recordings::answer(api, method, &path["/recordings".len()..], query, body).await
+        }
+        (method, "/replays" | "/replays/") => {
+            replays::answer(api, method, &path["/replays".len()..], query, body).await
+        }
         (_, "/alerts/topics") => topics::list(api, &uri.to_string(), query),
         ("GET", "/alerts/topics/") => topics::get(api, rest, &uri.to_string(), query),
         ("POST", "/alerts/topics/") => topics::create(api, rest, body).await,

@@ -11,10 +11,12 @@ pub async fn get(api: &Api, path: &str) -> Option<Answer> {
     // An id holds no slash.
     let (id, endpoint) = path.split_once('/')?;
     let view = api.tasks.get(id).ok()?;
-    if !view.executing {
-        return None;
-    }
-    match api.engine.http_out(id, endpoint).await {
+    let rows = match view.executing {
+        true => api.engine.http_out(id, endpoint).await,
+        // The live task's endpoint comes first; without one a replay's is seen.
+        false => api.replays.http_out(id, endpoint).await?,
+    };
+    match rows {
         Ok(Some(rows)) => Some(Answer::raw_json(format!("{{\"series\":[{rows}]}}"))),
         Ok(None) => Some(Answer::raw_json("{\"series\":null}".to_owned())),
         Err(EngineError::Refused(Refusal::NotJson(error))) => {

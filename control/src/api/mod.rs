@@ -12,7 +12,10 @@ mod http_out;
 mod listing;
 mod logs;
 mod metrics;
+mod options;
 mod page;
+mod recordings;
+mod replays;
 mod routes;
 mod service_tests;
 mod storage;
@@ -25,7 +28,10 @@ use std::{sync::Arc, time::Instant};
 use axum::Router;
 use proto::plan::ServerInfo;
 
-use crate::{alert::Alerts, config::Live, engine::Engine, store::Store, task::Tasks};
+use crate::{
+    alert::Alerts, config::Live, engine::Engine, recording::Recordings, replay::Replays, store::Store, task::Tasks,
+};
+pub use tasks::stats as task_stats;
 
 pub use metrics::Latency;
 
@@ -45,6 +51,8 @@ pub struct Api {
     pub tasks: Tasks,
     pub engine: Engine,
     pub alerts: Alerts,
+    pub recordings: Recordings,
+    pub replays: Replays,
     pub server: Arc<ServerInfo>,
     pub live: Live,
     pub store: Store,

@@ -70,6 +70,9 @@ pub async fn get(api: &Api, id: &str, query: Query<'_>) -> Answer {
     match shape(query) {
         Ok(shape) => {
             if let Some(replay) = query.get("replay-id").filter(|replay| !replay.is_empty()) {
+                if api.replays.runs(&replay, id) {
+                    return show(api, &View { executing: true, ..view }, shape).await;
+                }
                 return Answer::error(StatusCode::BAD_REQUEST, &format!("no running replay with ID: {replay}"));
             }
             show(api, &view, shape).await
@@ -184,7 +187,8 @@ fn object(view: &View, statistics: Option<&TaskStatistics>, shape: Shape, listed
     object
 }
 
-fn stats(counted: &TaskStatistics) -> Value {
+/// The counters of a task or a replay as answers show them.
+pub fn stats(counted: &TaskStatistics) -> Value {
     let mut nodes: Vec<&NodeStatistics> = counted.nodes.iter().collect();
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
     let node = |node: &NodeStatistics| {

@@ -127,7 +127,7 @@ pub struct Deadman {
     pub global: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Influxdb {
     pub enabled: bool,

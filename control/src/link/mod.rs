@@ -165,6 +165,7 @@ impl Link {
                 }
                 Report::Alert(event) => alerts.event(*event),
                 Report::Log(line) => dataplane::logging::publish(&line),
+                Report::Recorded { id, result } => tasks.recorded(&id, result),
             }
         }
         Ok(())

@@ -5,6 +5,8 @@
 
 mod handlers;
 mod overrides;
+mod recordings;
+mod replays;
 mod tasks;
 mod templates;
 mod topics;
@@ -22,6 +24,8 @@ use heed::{
 
 pub use handlers::HandlerTable;
 pub use overrides::OverrideTable;
+pub use recordings::{RecordingTable, StoredRecording};
+pub use replays::{ReplayTable, StoredReplay};
 pub use tasks::{StoredTask, TaskTable};
 pub use templates::{StoredTemplate, TemplateTable};
 pub use topics::TopicTable;
@@ -55,6 +59,8 @@ pub struct Store {
     topics: Table,
     handlers: Table,
     overrides: Table,
+    recordings: Table,
+    replays: Table,
 }
 
 impl Store {
@@ -72,14 +78,25 @@ impl Store {
         let topics = env.create_database(&mut transaction, Some("topics"))?;
         let handlers = env.create_database(&mut transaction, Some("handlers"))?;
         let overrides = env.create_database(&mut transaction, Some("overrides"))?;
+        let recordings = env.create_database(&mut transaction, Some("recordings"))?;
+        let replays = env.create_database(&mut transaction, Some("replays"))?;
         transaction.commit()?;
-        Ok(Store { env, tasks, templates, topics, handlers, overrides })
+        Ok(Store { env, tasks, templates, topics, handlers, overrides, recordings, replays })
     }
 
     /// Reads everything; the error says what cannot be read.
     pub fn verify(&self) -> Result<(), StoreError> {
         let transaction = self.env.read_txn()?;
-        for table in [&self.tasks, &self.templates, &self.topics, &self.handlers, &self.overrides] {
+        let tables = [
+            &self.tasks,
+            &self.templates,
+            &self.topics,
+            &self.handlers,
+            &self.overrides,
+            &self.recordings,
+            &self.replays,
+        ];
+        for table in tables {
             for entry in table.iter(&transaction)? {
                 serde_json::from_slice::<serde::de::IgnoredAny>(entry?.1)?;
             }
@@ -114,6 +131,14 @@ impl Store {
 
     pub fn overrides(&self) -> OverrideTable {
         OverrideTable { env: self.env.clone(), table: self.overrides }
+    }
+
+    pub fn recordings(&self) -> RecordingTable {
+        RecordingTable { env: self.env.clone(), table: self.recordings }
+    }
+
+    pub fn replays(&self) -> ReplayTable {
+        ReplayTable { env: self.env.clone(), table: self.replays }
     }
 
     pub fn topics(&self) -> TopicTable {

@@ -169,6 +169,7 @@ async fn serve(supervision: &mut Supervision, draining: &Cell<bool>) -> Result<(
             std::future::pending::<()>().await;
         }
         tracing::error!(service = "run", err = %error, "the data plane is gone");
+        tasks.lost();
         pause = if born.elapsed() < Duration::from_secs(10) {
             (pause * 2).clamp(Duration::from_millis(50), RESTART_PAUSE_MAX)
         } else {

@@ -65,6 +65,14 @@ impl Page {
     }
 }
 
+impl Page {
+    /// The page's part of a list. A negative limit gives everything, whatever the pattern.
+    pub fn of<T>(&self, all: Vec<T>, id: impl Fn(&T) -> &str) -> Vec<T> {
+        let Ok(limit) = usize::try_from(self.limit) else { return all };
+        all.into_iter().filter(|item| self.pattern.matches(id(item))).skip(self.offset).take(limit).collect()
+    }
+}
+
 /// The pattern in the spelling of the `glob` crate: classes negate with `!`, escapes are classes of one, and there is no
 /// `**`. `None` for a malformed pattern.
 fn translated(text: &str) -> Option<String> {

@@ -12,6 +12,7 @@ mod template;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,13 +20,17 @@ use proto::{Plan, message::TaskStatistics, plan::ServerInfo};
 
 use crate::{
     alert::Alerts,
+    batch::Loops,
     config::Live,
     engine::Engine,
+    influxdb::Clusters,
     store::{Store, StoreError, StoredTask, TaskTable, TemplateTable},
     tick::{Compiled, Options, compile_with_udfs, diagnostic::Diagnostic, vars::Vars},
 };
 pub use list::{ListError, Page, Pattern};
-pub use request::{Change, Definition, Status, TemplateDefinition, first_value as request_body, sole_dbrps};
+pub use request::{
+    Change, Definition, Status, TemplateDefinition, first_value as request_body, is_valid_id, sole_dbrps,
+};
 pub use template::TemplateView;
 
 /// Why a request for a task is refused. The text is what the API shows.
@@ -78,6 +83,8 @@ struct Running {
     fingerprint: u64,
     plan: Plan,
     compiled: Arc<Compiled>,
+    /// Of a batch task: its queries on their schedules.
+    _loops: Option<Loops>,
 }
 
 /// The task service; cheap to clone.
@@ -97,6 +104,9 @@ struct Shared {
     alerts: Alerts,
     config: Live,
     server: ServerInfo,
+    clusters: Clusters,
+    /// Socket of the link; feeds are beside it.
+    link: PathBuf,
 }
 
 impl Tasks {
@@ -107,6 +117,8 @@ impl Tasks {
         alerts: Alerts,
         config: Live,
         server: ServerInfo,
+        clusters: Clusters,
+        link: PathBuf,
     ) -> Result<Tasks, StoreError> {
         let table = store.tasks();
         let stored = table.all()?;
@@ -124,6 +136,8 @@ impl Tasks {
             alerts,
             config,
             server,
+            clusters,
+            link,
         };
         let tasks = Tasks { shared: Arc::new(shared) };
         for task in stored {

@@ -6,10 +6,14 @@ use proto::{Plan, plan::NodeKind};
 
 use super::{Entry, Running, TaskError, Tasks};
 use crate::{
+    batch::{self, queries},
     engine::{Boxed, EngineError, TaskSource},
     store::StoredTask,
-    tick::{Compiled, Lowering, NodeHandlers, read_sideload},
+    tick::{Compiled, Lowering, NodeHandlers, pipeline::TaskType, read_sideload},
 };
+
+/// Names of the topics of live tasks begin with it.
+const MAIN: &str = "main";
 
 impl Tasks {
     /// An entry of the store as it is at the start of the server: enabled tasks wait for the data plane.
@@ -81,15 +85,36 @@ impl Tasks {
     /// What a start needs; the text says why the task cannot start.
     pub(super) fn prepare(&self, entry: &Entry) -> Result<(Running, Vec<NodeHandlers>), String> {
         let compiled = entry.compiled.clone()?;
-        let (plan, handlers) = self.lower(&entry.stored, &compiled)?;
+        let (plan, handlers) = self.lower(&entry.stored, &compiled, MAIN)?;
         let fingerprint = fingerprint(&plan, entry.stored.last_enabled)?;
-        Ok((Running { fingerprint, plan, compiled }, handlers))
+        let loops = match compiled.task_type {
+            TaskType::Stream => None,
+            TaskType::Batch => {
+                let queries = queries(&compiled.pipeline, &entry.stored.dbrps)?;
+                let shared = &self.shared;
+                Some(batch::start(queries, &entry.stored.id, fingerprint, &shared.clusters, &shared.link))
+            }
+        };
+        Ok((Running { fingerprint, plan, compiled, _loops: loops }, handlers))
     }
 
-    fn lower(&self, stored: &StoredTask, compiled: &Compiled) -> Result<(Plan, Vec<NodeHandlers>), String> {
+    /// The plan of a replay of the task as it is defined now, and the handlers of its alerts.
+    pub fn replayed(&self, id: &str, master: &str) -> Result<(Plan, Vec<NodeHandlers>), String> {
+        let found = self.index().get(id).map(|entry| (entry.stored.clone(), entry.compiled.clone()));
+        let (stored, compiled) = found.ok_or("no task exists")?;
+        self.lower(&stored, &*compiled?, master)
+    }
+
+    fn lower(
+        &self,
+        stored: &StoredTask,
+        compiled: &Compiled,
+        master: &str,
+    ) -> Result<(Plan, Vec<NodeHandlers>), String> {
         let shared = &self.shared;
         let lowering = Lowering {
             task: &stored.id,
+            master,
             dbrps: &stored.dbrps,
             server: &shared.server,
             endpoint: &|name| shared.config.get().endpoint(name),
@@ -98,7 +123,11 @@ impl Tasks {
             udf: &crate::udf::function,
             levels: &|topics| shared.alerts.levels(topics),
         };
-        compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())
+        let lowered = compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())?;
+        if compiled.task_type == TaskType::Batch {
+            queries(&compiled.pipeline, &stored.dbrps)?;
+        }
+        Ok(lowered)
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Endpoint {
 /// What a plan depends on beside its script.
 pub struct Lowering<'a> {
     pub task: &'a str,
+    /// First part of the names of its alerts' own topics: `main`, or a replay.
+    pub master: &'a str,
     pub dbrps: &'a [Dbrp],
     pub server: &'a ServerInfo,
     pub endpoint: &'a dyn Fn(&str) -> Option<Endpoint>,
@@ -97,6 +99,7 @@ impl Pipeline {
         let server = ServerInfo::default();
         let lowering = Lowering {
             task: "",
+            master: "main",
             dbrps,
             server: &server,
             endpoint: &|_| Some(Endpoint::default()),

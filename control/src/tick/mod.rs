@@ -31,7 +31,7 @@ mod template;
 mod tests;
 pub mod udf;
 mod validate;
-mod value;
+pub mod value;
 pub mod vars;
 
 pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script, settle_script};

@@ -15,7 +15,7 @@ use crate::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
         barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
-        http_post, influxdb_out, influxql, join, log, loopback, noop, sample, shift, sideload,
+        http_post, influxdb_out, influxql, join, log, loopback, noop, record, sample, shift, sideload,
         state::{Measure, StateTracker},
         stats, stream, trickle, udf, union, r#where, window,
     },
@@ -99,7 +99,7 @@ fn operator(
     let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
     let wants = edge_in(plan, node);
     Ok(match &node.kind {
-        NodeKind::Stream => Box::new(stream::Stream),
+        NodeKind::Stream | NodeKind::Batch | NodeKind::Query => Box::new(stream::Stream),
         NodeKind::From(from) => Box::new(from::From::new(from)?),
         NodeKind::Where { predicate } => Box::new(r#where::Where::new(predicate)?),
         NodeKind::GroupBy(dimensions) => group_by::new(dimensions, wants)?,
@@ -133,6 +133,7 @@ fn operator(
         NodeKind::Udf(plan) => Box::new(udf::Udf::new(plan)),
         NodeKind::Loopback(plan) => Box::new(loopback::Loopback::new(plan)?),
         NodeKind::InfluxDbOut(plan) => Box::new(influxdb_out::InfluxDbOut::new(plan)?),
+        NodeKind::Record(plan) => Box::new(record::Record::new(plan)),
         NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
     })
 }

@@ -59,6 +59,8 @@ pub fn demands(plan: &Plan) -> Vec<Demand> {
 fn of_node(node: &Node, children: Demand) -> Demand {
     match &node.kind {
         NodeKind::Stream
+        | NodeKind::Batch
+        | NodeKind::Query
         | NodeKind::GroupBy(_)
         | NodeKind::Sample(_)
         | NodeKind::Shift { .. }
@@ -114,7 +116,8 @@ fn of_node(node: &Node, children: Demand) -> Demand {
         | NodeKind::Join(_)
         | NodeKind::Loopback(_)
         | NodeKind::InfluxDbOut(_)
-        | NodeKind::Udf(_) => Demand::whole(),
+        | NodeKind::Udf(_)
+        | NodeKind::Record(_) => Demand::whole(),
     }
 }
 

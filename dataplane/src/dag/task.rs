@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::route::{Route, Shape};
 use crate::{
     group::{Group, Groups, GroupsSnapshot},
+    name::Name,
     node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot, udf::UdfEvent},
-    point::Point,
+    point::{Batch, Point},
+    tags::TagSet,
 };
 
 /// The operators of one task on one shard.
@@ -81,6 +83,27 @@ impl Task {
     pub fn skip_to(&mut self, now: i64) -> Result<(), Fault> {
         self.context.timers.skip(now);
         self.advance(now)
+    }
+
+    /// Runs a batch from a query node on; `slot` is that node's index.
+    pub fn batch(&mut self, slot: usize, batch: &Batch<'_>, order: u64, now: i64) -> Result<(), Fault> {
+        self.context.order = order;
+        self.context.now = now;
+        if let Some(source) = self.slots.first_mut() {
+            source.collected += 1;
+            if let Some(child) = source.children.iter_mut().find(|child| child.slot == slot) {
+                child.emitted += 1;
+            }
+        }
+        if let Some(query) = self.slots.get_mut(slot) {
+            query.collected += 1;
+        }
+        self.run(slot, |operator, out| operator.batch(0, batch, out))
+    }
+
+    /// The group of batches that arrive; `None` at the limit.
+    pub fn group(&mut self, measurement: Option<Name>, tags: TagSet) -> Option<Rc<Group>> {
+        self.context.groups.intern(measurement, tags)
     }
 
     /// The task ends: lets each operator, parents first, hand on what it still owes.

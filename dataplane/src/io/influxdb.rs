@@ -16,7 +16,7 @@ use super::shards::Shards;
 use crate::{
     node::influxdb_out::{InfluxDbAct, WRITTEN},
     routing::Instance,
-    shard::command::{Command, InfluxDbOutput},
+    shard::command::{Asker, Command, InfluxDbOutput},
 };
 
 /// Bytes of lines that wait per node. Full: dropped with a counter.
@@ -254,7 +254,10 @@ async fn send(request: reqwest::RequestBuilder) -> (u16, String) {
 async fn answer(shards: &Shards, output: &InfluxDbOutput, status: u16) {
     let InfluxDbAct::Write { ticket, .. } = output.request.act else { return };
     let (instance, node) = (output.instance, output.request.node.clone());
-    shards.send(output.shard, Command::Resume { instance, node, ticket, status }).await;
+    match &output.asker {
+        Asker::Shard(shard) => shards.send(*shard, Command::Resume { instance, node, ticket, status }).await,
+        Asker::Lane(resumes) => resumes.send(node, ticket, status),
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +292,7 @@ mod tests {
         let (database, retention_policy) = ("d b".into(), "r".into());
         let act = InfluxDbAct::Write { database, retention_policy, lines: "m v=1 1\n".into(), ticket: 0 };
         let request = InfluxDbRequest { task: "t".into(), node: "n".into(), plan, act };
-        InfluxDbOutput { shard: 0, instance: 1, request: Box::new(request) }
+        InfluxDbOutput { asker: Asker::Shard(0), instance: 1, request: Box::new(request) }
     }
 
     /// What a write against these answers ends with, the requests, and how often it was tried again.

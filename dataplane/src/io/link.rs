@@ -24,7 +24,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::tasks::Tasks;
+use super::{recording::Recordings, tasks::Tasks};
 use crate::{logging, shard::command::Failure};
 
 /// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
@@ -60,6 +60,7 @@ pub struct Link {
     pub alerts_dropped: u64,
     /// Lines of the log, while a control plane wants them.
     pub log: Option<mpsc::Receiver<Arc<str>>>,
+    pub recordings: Recordings,
     /// Whether no post of an httpPost node waits.
     pub outputs_are_out: Box<dyn Fn() -> bool>,
 }
@@ -80,7 +81,10 @@ impl Link {
                 Some(stream) => stream,
                 None => self.accept(listener).await,
             };
-            match self.connection(stream, listener).await {
+            let ended = self.connection(stream, listener).await;
+            // Nobody is left who would keep what they record.
+            self.recordings.stop_all(&mut self.tasks).await;
+            match ended {
                 End::Drained => return,
                 End::Replaced(stream) => next = Some(stream),
                 End::Lost(error) => tracing::warn!(%error, "the control plane is away"),
@@ -102,7 +106,7 @@ impl Link {
                 },
                 Some(event) = self.alerts.recv() => self.keep(event),
                 Some(failure) = self.failures.recv() => {
-                    self.tasks.failed(failure.instance, failure.error).await;
+                    self.failed(failure).await;
                 }
             }
         }
@@ -154,9 +158,14 @@ impl Link {
                     // Should the link break here, the event is among those that a dying peer loses.
                     stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
                 }
-                Some(Failure { instance, error }) = self.failures.recv() => {
-                    if let Some((task, fingerprint)) = self.tasks.failed(instance, error.clone()).await {
-                        stream.write_all(&frame::encode(&Report::TaskFailed { task, fingerprint, error })?).await?;
+                Some(failure) = self.failures.recv() => {
+                    if let Some(report) = self.failed(failure).await {
+                        stream.write_all(&frame::encode(&report)?).await?;
+                    }
+                }
+                Some(ended) = self.recordings.next_ended() => {
+                    if let Some(report) = self.recordings.file_ended(ended, &mut self.tasks).await {
+                        stream.write_all(&frame::encode(&report)?).await?;
                     }
                 }
                 Some(line) = next_line(&mut self.log) => {
@@ -165,6 +174,15 @@ impl Link {
                 Ok((newer, _)) = listener.accept() => return Ok(End::Replaced(newer)),
             }
         }
+    }
+
+    /// What control is told of a failure.
+    async fn failed(&mut self, Failure { instance, error }: Failure) -> Option<Report> {
+        if self.recordings.failed(instance, &error, &mut self.tasks).await {
+            return None;
+        }
+        let (task, fingerprint) = self.tasks.failed(instance, error.clone()).await?;
+        Some(Report::TaskFailed { task, fingerprint, error })
     }
 
     /// Ends all tasks; what they had to say is out when this returns.
@@ -217,6 +235,8 @@ impl Link {
                 statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
                 Ok(Reply::Statistics(Box::new(statistics)))
             }
+            Command::Record { recording, .. } => self.recordings.start(*recording, &mut self.tasks).await,
+            Command::StopRecording { id, .. } => self.recordings.stop(&id, &mut self.tasks).await,
             Command::Drain { .. } => Err(Refusal::Draining),
         }
     }

@@ -5,9 +5,11 @@
 //! plane's commands over all shards, one start or stop at a time.
 
 pub mod accept;
+pub mod feed;
 pub mod influxdb;
 pub mod link;
 pub mod post;
+pub mod recording;
 pub mod relay;
 pub mod shards;
 pub mod tasks;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::shards::Shards;
 use crate::{
     routing::Instance,
-    shard::command::{Command, Post},
+    shard::command::{Asker, Command, Post},
 };
 
 /// Posts waiting per node. Full: dropped with a counter, and the node hears of a failed post.
@@ -140,5 +140,8 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
 
 async fn answer(shards: &Shards, post: &Post, status: u16) {
     let (instance, node, ticket) = (post.instance, post.request.node.clone(), post.request.ticket);
-    shards.send(post.shard, Command::Resume { instance, node, ticket, status }).await;
+    match &post.asker {
+        Asker::Shard(shard) => shards.send(*shard, Command::Resume { instance, node, ticket, status }).await,
+        Asker::Lane(resumes) => resumes.send(node, ticket, status),
+    }
 }

@@ -4,21 +4,29 @@
 //! stop: every receiver stops routing and says so down each ring, then every owner that has heard all of them ends its
 //! part (design: epochs). One start or stop runs at a time, so epochs follow each other.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use hashbrown::HashMap;
 use proto::{
     Plan,
     message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Statistics, TaskStatistics},
+    plan::EdgeType,
 };
 
 use tokio::sync::watch;
 
-use super::shards::Shards;
-use crate::{
-    routing::{Instance, Routing, TaskRoute},
-    shard::command::Command,
+use super::{
+    feed::{Lanes, rows},
+    shards::Shards,
 };
+use crate::{
+    lane::{Alerts, Lane, Manner, Start},
+    routing::{Instance, Routing, TaskRoute},
+    shard::command::{Command, Effects, Failure},
+};
+
+/// How long a look at a lane that is busy may take.
+const LANE_LIMIT: Duration = Duration::from_millis(200);
 
 struct Task {
     instance: Instance,
@@ -27,6 +35,12 @@ struct Task {
     plan: Arc<Plan>,
     /// Why it stopped by itself; it is routed no more.
     error: Option<String>,
+    /// Nobody but its starter knows of it: the tap of a recording.
+    hidden: bool,
+    /// Where a batch task runs.
+    lane: Option<Lane>,
+    /// Last counters of the lane, for when it is busy.
+    counted: RefCell<Vec<NodeStatistics>>,
 }
 
 pub struct Tasks {
@@ -38,6 +52,9 @@ pub struct Tasks {
     counters: Box<dyn Fn() -> Vec<(&'static str, u64)>>,
     /// Tells the other tasks of the I/O thread to take nothing new.
     draining: watch::Sender<bool>,
+    /// Of batch tasks, for their feeds.
+    lanes: Lanes,
+    effects: Effects,
 }
 
 impl Tasks {
@@ -45,8 +62,15 @@ impl Tasks {
         shards: Shards,
         counters: Box<dyn Fn() -> Vec<(&'static str, u64)>>,
         draining: watch::Sender<bool>,
+        lanes: Lanes,
+        effects: Effects,
     ) -> Self {
-        Tasks { shards, tasks: HashMap::new(), epoch: 0, next_instance: 1, counters, draining }
+        Tasks { shards, tasks: HashMap::new(), epoch: 0, next_instance: 1, counters, draining, lanes, effects }
+    }
+
+    /// The number that the next start gets.
+    pub fn next_instance(&self) -> Instance {
+        self.next_instance
     }
 
     pub fn running(&self) -> Vec<RunningTask> {
@@ -55,11 +79,20 @@ impl Tasks {
             fingerprint: task.fingerprint,
             error: task.error.clone(),
         };
-        self.tasks.iter().map(running).collect()
+        self.tasks.iter().filter(|(_, task)| !task.hidden).map(running).collect()
     }
 
     /// Starts a task with fresh state; one of the same name ends first.
     pub async fn start(&mut self, fingerprint: u64, plan: Plan) -> Result<Reply, Refusal> {
+        self.start_as(fingerprint, plan, false).await
+    }
+
+    /// Starts a task that is no task of control's.
+    pub async fn start_hidden(&mut self, plan: Plan) -> Result<Reply, Refusal> {
+        self.start_as(0, plan, true).await
+    }
+
+    async fn start_as(&mut self, fingerprint: u64, plan: Plan, hidden: bool) -> Result<Reply, Refusal> {
         let name = plan.task.clone();
         if self.tasks.contains_key(&name) {
             self.stop(&name).await?;
@@ -69,6 +102,16 @@ impl Tasks {
         self.next_instance += 1;
         let route = Arc::new(TaskRoute::new(instance, &plan, self.shards.len()));
         let plan = Arc::new(plan);
+        let task = |lane| {
+            let (route, plan, counted) = (route.clone(), plan.clone(), RefCell::default());
+            Task { instance, fingerprint, route, plan, error: None, hidden, lane, counted }
+        };
+        if plan.edge == EdgeType::Batch {
+            let lane = self.lane(instance, plan.clone()).await.map_err(Refusal::CannotStart)?;
+            self.lanes.borrow_mut().insert(name.clone(), (fingerprint, lane.clone()));
+            self.tasks.insert(name, task(Some(lane)));
+            return Ok(Reply::Done);
+        }
         let epoch = self.epoch + 1;
         let started = self
             .shards
@@ -78,7 +121,7 @@ impl Tasks {
             self.end(instance, false).await;
             return Err(Refusal::CannotStart(error));
         }
-        self.tasks.insert(name, Task { instance, fingerprint, route, plan, error: None });
+        self.tasks.insert(name, task(None));
         self.route().await;
         Ok(Reply::Done)
     }
@@ -86,6 +129,11 @@ impl Tasks {
     /// Answers when every point accepted before has run through the task.
     pub async fn stop(&mut self, name: &str) -> Result<Reply, Refusal> {
         let Some(task) = self.tasks.remove(name) else { return Err(Refusal::UnknownTask(name.to_owned())) };
+        if let Some(lane) = task.lane {
+            self.lanes.borrow_mut().remove(name);
+            let _ = lane.finish().await;
+            return Ok(Reply::Done);
+        }
         self.route().await;
         self.end(task.instance, true).await;
         Ok(Reply::Done)
@@ -113,6 +161,10 @@ impl Tasks {
         }
         task.error = Some(error);
         let failed = (name.clone(), task.fingerprint);
+        if task.lane.take().is_some() {
+            self.lanes.borrow_mut().remove(&failed.0);
+            return Some(failed);
+        }
         self.route().await;
         self.end(instance, true).await;
         Some(failed)
@@ -123,15 +175,17 @@ impl Tasks {
             return Err(Refusal::UnknownTask(name.to_owned()));
         };
         let instance = task.instance;
+        if let Some(lane) = &task.lane {
+            let unknown = || Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() };
+            let part = lane.http_out(endpoint).await.ok_or_else(unknown)?;
+            return Ok(Reply::HttpOut(rows(part)?));
+        }
         let parts = self.shards.ask(|reply| Command::HttpOut { instance, endpoint: endpoint.to_owned(), reply }).await;
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         if parts.is_empty() {
             return Err(Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() });
         }
-        let mut rows: Vec<_> = parts.into_iter().flatten().collect();
-        rows.sort_by_key(|(order, _)| *order);
-        let rows = rows.into_iter().map(|(_, row)| row).collect::<Result<Vec<_>, _>>().map_err(Refusal::NotJson)?;
-        Ok(Reply::HttpOut((!rows.is_empty()).then(|| rows.join(","))))
+        Ok(Reply::HttpOut(rows(parts.into_iter().flatten().collect())?))
     }
 
     pub async fn statistics(&self) -> Statistics {
@@ -153,6 +207,13 @@ impl Tasks {
             add_counters(&mut counters, shard.counters);
         }
         add_counters(&mut counters, (self.counters)());
+        for task in self.tasks.values() {
+            let Some(lane) = &task.lane else { continue };
+            if let Ok(counted) = tokio::time::timeout(LANE_LIMIT, lane.statistics()).await {
+                task.counted.replace(counted);
+            }
+            nodes.insert(task.instance, (0.0, task.counted.borrow().clone()));
+        }
         let task = |(name, task): (&String, &Task)| {
             let (throughput, nodes) = nodes.get(&task.instance).cloned().unwrap_or_default();
             TaskStatistics { task: name.clone(), fingerprint: task.fingerprint, throughput, nodes }
@@ -167,7 +228,7 @@ impl Tasks {
                     points,
                 })
                 .collect(),
-            tasks: self.tasks.iter().filter(|(_, task)| task.error.is_none()).map(task).collect(),
+            tasks: self.tasks.iter().filter(|(_, task)| task.error.is_none() && !task.hidden).map(task).collect(),
             counters,
             per_shard,
             shards: self.shards.len() as u32,
@@ -179,10 +240,32 @@ impl Tasks {
         self.tasks.values().find(|task| task.instance == instance).map(|task| &task.plan)
     }
 
+    async fn lane(&self, instance: Instance, plan: Arc<Plan>) -> Result<Lane, String> {
+        let failures = self.effects.failures.clone();
+        Lane::start(Start {
+            instance,
+            plan,
+            manner: Manner::default(),
+            alerts: Alerts::Link(self.effects.alerts.clone()),
+            posts: self.effects.posts.clone(),
+            influxdb: self.effects.influxdb.clone(),
+            inhibitors: self.effects.inhibitors.clone(),
+            failed: Box::new(move |failure| {
+                let _ = failures.send(Failure { instance, error: failure.to_string() });
+            }),
+        })
+        .await
+    }
+
     /// Makes a new epoch of all tasks that run.
     async fn route(&mut self) {
         self.epoch += 1;
-        let routes = self.tasks.values().filter(|task| task.error.is_none()).map(|task| task.route.clone()).collect();
+        let routes = self
+            .tasks
+            .values()
+            .filter(|task| task.error.is_none() && task.lane.is_none())
+            .map(|task| task.route.clone())
+            .collect();
         let routing = Arc::new(Routing::new(self.epoch, self.shards.len(), routes));
         self.shards.ask(|reply| Command::Route { routing: routing.clone(), reply }).await;
     }

@@ -47,7 +47,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Where the first line of `text` ends: at a newline that is neither quoted nor escaped, or at the end.
-fn line_end(text: &[u8]) -> usize {
+pub fn line_end(text: &[u8]) -> usize {
     match memchr2(b'\n', b'"', text) {
         Some(at) if text[at] == b'\n' && !text[..at].ends_with(b"\\") => at,
         Some(_) => careful_line_end(text),

@@ -42,6 +42,6 @@ pub use error::{BodyErrors, Reason};
 pub use fast::{FastLine, FastReader, Number};
 pub use fields::{Fields, RawField, RawValue};
 pub use key::{SeriesKey, key_end, lossy};
-pub use lines::Lines;
+pub use lines::{Lines, line_end};
 pub use timestamp::{Precision, time};
 pub use write::write_line;

@@ -26,6 +26,7 @@ pub mod log;
 pub mod loopback;
 pub mod noop;
 mod outlet;
+pub mod record;
 mod rewrite;
 pub mod sample;
 pub mod shift;
@@ -47,7 +48,7 @@ use std::rc::Rc;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use influxdb_out::InfluxDbRequest;
-pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Slot, run_slot};
+pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Recorded, Slot, run_slot};
 pub use timers::Timers;
 
 use crate::{

@@ -64,8 +64,19 @@ pub trait Outputs {
     /// A line that comes in again as if it had been written. Returns whether there was room.
     fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool;
 
+    /// Hands text of a stream recording to its file; false if there is no room for it.
+    fn record(&mut self, recorded: Recorded) -> bool;
+
     /// A line of the server's log with the node's keys.
     fn log(&mut self, level: proto::plan::LogLevel, task: &str, node: &str, line: &str);
+}
+
+/// What the tap of a recording hands over, in order.
+#[derive(Debug)]
+pub enum Recorded {
+    Text(Vec<u8>),
+    /// The point that ends the recording has come.
+    End,
 }
 
 /// One POST of an httpPost node.

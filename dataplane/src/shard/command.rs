@@ -10,6 +10,8 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    io::recording::Taps,
+    lane::Resumes,
     node::{
         HttpPostRequest, InfluxDbRequest,
         alert::Inhibitors,
@@ -99,12 +101,14 @@ pub struct Effects {
     pub relays: mpsc::Sender<Handover>,
     /// What alerts silence, shared by all tasks and shards.
     pub inhibitors: Arc<Inhibitors>,
+    /// Text of stream recordings.
+    pub taps: Taps,
 }
 
 /// One POST of an httpPost node, and where its answer goes.
 #[derive(Debug)]
 pub struct Post {
-    pub shard: usize,
+    pub asker: Asker,
     pub instance: Instance,
     pub request: Box<HttpPostRequest>,
 }
@@ -112,7 +116,7 @@ pub struct Post {
 /// What an influxDBOut node asks for, and where the answer goes.
 #[derive(Debug)]
 pub struct InfluxDbOutput {
-    pub shard: usize,
+    pub asker: Asker,
     pub instance: Instance,
     pub request: Box<InfluxDbRequest>,
 }
@@ -123,6 +127,13 @@ pub struct UdfOutput {
     pub shard: usize,
     pub instance: Instance,
     pub request: Box<UdfRequest>,
+}
+
+/// Where the task runs that waits for an answer.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    Shard(usize),
+    Lane(Resumes),
 }
 
 /// A node failed; the shard runs the task no more.

@@ -3,11 +3,11 @@
 use std::{cell::Cell, rc::Rc};
 
 use super::{
-    command::{Effects, InfluxDbOutput, Post, UdfOutput},
+    command::{Asker, Effects, InfluxDbOutput, Post, UdfOutput},
     reingest::Reingest,
 };
 use crate::{
-    node::{HttpPostRequest, InfluxDbRequest, Outputs, udf::UdfRequest},
+    node::{HttpPostRequest, InfluxDbRequest, Outputs, Recorded, udf::UdfRequest},
     routing::Instance,
 };
 use proto::{message::AlertEvent, plan::LogLevel};
@@ -37,7 +37,7 @@ impl Outputs for ShardOutputs {
     }
 
     fn http_post(&mut self, request: HttpPostRequest) -> bool {
-        let post = Post { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let post = Post { asker: Asker::Shard(self.shard), instance: self.instance, request: Box::new(request) };
         let taken = self.effects.posts.try_send(post).is_ok();
         if !taken {
             self.dropped.posts.set(self.dropped.posts.get() + 1);
@@ -46,7 +46,8 @@ impl Outputs for ShardOutputs {
     }
 
     fn influxdb(&mut self, request: InfluxDbRequest) -> bool {
-        let output = InfluxDbOutput { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let asker = Asker::Shard(self.shard);
+        let output = InfluxDbOutput { asker, instance: self.instance, request: Box::new(request) };
         let taken = self.effects.influxdb.try_send(output).is_ok();
         if !taken {
             self.dropped.writes.set(self.dropped.writes.get() + 1);
@@ -65,6 +66,10 @@ impl Outputs for ShardOutputs {
 
     fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool {
         self.reingest.push(database, retention_policy, line)
+    }
+
+    fn record(&mut self, recorded: Recorded) -> bool {
+        self.effects.taps.send(self.instance, recorded)
     }
 
     fn log(&mut self, level: LogLevel, task: &str, node: &str, line: &str) {

@@ -15,7 +15,7 @@ use crate::{
     fields::{Fields, Reader, Unread},
     group::Group,
     name::Name,
-    node::udf::UdfEvent,
+    node::{Outputs, alert::Inhibitors, udf::UdfEvent},
     point::{Point, SeriesNumber},
     routing::{Instance, TaskRoute},
     tags::TagSet,
@@ -186,15 +186,35 @@ impl Owner {
         now: i64,
     ) -> Result<(), String> {
         let (instance, inhibitors) = (outputs.instance, outputs.effects.inhibitors.clone());
-        let mut task = build(plan, Box::new(outputs), &inhibitors).map_err(|error| error.to_string())?;
         // Where no point can come nothing may happen by the clock either.
-        if route.runs_on(self.shard) {
-            task.start(now).map_err(|fault| fault.to_string())?;
-        }
+        let runs = route.runs_on(self.shard);
+        self.add(instance, plan, route, epoch, Box::new(outputs), &inhibitors)?;
+        if runs { self.begin(instance, now) } else { Ok(()) }
+    }
+
+    /// Builds a task's operators; [`Owner::begin`] is still to come.
+    pub fn add(
+        &mut self,
+        instance: Instance,
+        plan: &Plan,
+        route: Arc<TaskRoute>,
+        epoch: u64,
+        outputs: Box<dyn Outputs>,
+        inhibitors: &Arc<Inhibitors>,
+    ) -> Result<(), String> {
+        let task = build(plan, outputs, inhibitors).map_err(|error| error.to_string())?;
         let rate = Rate::default();
         self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
         self.change();
         Ok(())
+    }
+
+    /// The task's time begins.
+    pub fn begin(&mut self, instance: Instance, now: i64) -> Result<(), String> {
+        match self.tasks.iter_mut().find(|running| running.instance == instance) {
+            Some(running) => running.task.start(now).map_err(|fault| fault.to_string()),
+            None => Ok(()),
+        }
     }
 
     /// `reply` gets the final statistics when every receiver has stopped routing to the task.
@@ -414,6 +434,16 @@ impl Owner {
     pub fn next_wake(&self) -> i64 {
         let live = self.tasks.iter().filter(|running| !running.failed);
         live.map(|running| running.task.next_wake()).min().unwrap_or(i64::MAX)
+    }
+
+    /// Wakes operators by the clock of a replay: nothing is left out.
+    pub fn replay_to(&mut self, now: i64, mut failed: impl FnMut(Failure)) {
+        for running in self.tasks.iter_mut().filter(|running| !running.failed) {
+            if let Err(fault) = running.task.advance(now) {
+                running.failed = true;
+                failed(Failure { instance: running.instance, error: fault.to_string() });
+            }
+        }
     }
 
     /// Wakes operators whose time has come.

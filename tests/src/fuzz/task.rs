@@ -35,6 +35,7 @@ fn told(compiled: &Compiled) -> String {
     let server = ServerInfo::default();
     let lowering = Lowering {
         task: "t",
+        master: "main",
         dbrps: &compiled.dbrps,
         server: &server,
         endpoint: &|_| Some(Endpoint::default()),

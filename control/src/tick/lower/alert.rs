@@ -18,7 +18,7 @@ const HISTORY: (i64, i64) = (2, 21);
 pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Alert, Option<NodeHandlers>), LowerError> {
     let named = node.settings.iter().filter(|setting| setting.property.handler.is_some());
     let handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
-    let topic = format!("main:{}:{}", lowering.task, node.name);
+    let topic = format!("{}:{}:{}", lowering.master, lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let default = Defaults::of(node);

@@ -21,6 +21,8 @@ const SECOND: i64 = 1_000_000_000;
 pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<NodeKind, LowerError> {
     Ok(match node.spec.method {
         "stream" => NodeKind::Stream,
+        "batch" => NodeKind::Batch,
+        "query" | "queryFlux" => NodeKind::Query,
         "from" => NodeKind::From(from(node)),
         "where" => NodeKind::Where { predicate: lambda(node, 0)? },
         "groupBy" => NodeKind::GroupBy(Dimensions {

@@ -22,6 +22,7 @@ fn start(script: &str) -> Result<Plan, String> {
     let dbrps = [Dbrp { db: "d".to_owned(), rp: "r".to_owned() }];
     let lowering = Lowering {
         task: "t",
+        master: "main",
         dbrps: &dbrps,
         server: &server,
         endpoint: &|_| None,

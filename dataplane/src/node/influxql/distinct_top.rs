@@ -26,13 +26,14 @@ fn key(value: &Value) -> Key {
     }
 }
 
-/// The first arrival of each value, by time.
+/// The first arrival of each value, by time; of one time in order of value.
 pub fn distinct(samples: &[Sample]) -> Vec<&Sample> {
     let mut seen = HashSet::new();
     let is_nan = |value: &Value| matches!(value, Value::Float(x) if x.is_nan());
     let mut found: Vec<&Sample> =
         samples.iter().filter(|sample| is_nan(&sample.value) || seen.insert(key(&sample.value))).collect();
-    found.sort_by_key(|sample| sample.time);
+    let by_value = |one: &Sample, other: &Sample| compare(&one.value, &other.value).unwrap_or(Ordering::Equal);
+    found.sort_by(|one, other| one.time.cmp(&other.time).then_with(|| by_value(one, other)));
     found
 }
 

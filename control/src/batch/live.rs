@@ -1,0 +1,105 @@
+//! The loops of a running batch task: tick, query, hand over, next tick (reference: batch-and-replay §3, §7).
+//!
+//! A query that fails is logged and its window is lost; the next tick asks for its own. While the data plane is away there
+//! is nobody to hand over to: that is logged in the same way.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use proto::feed::{FeedReport, Opening, PIECE_BYTES_MAX, Piece};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::Query;
+use crate::{
+    influxdb::Clusters,
+    replay::feed::{self, FeedError, Reports, Sent},
+};
+
+/// The loops of one task; they end when this is dropped.
+#[derive(Debug)]
+pub struct Loops(Vec<JoinHandle<()>>);
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts the loops of a task; must be called inside a runtime.
+pub fn start(queries: Vec<Query>, task: &str, fingerprint: u64, clusters: &Clusters, link: &Path) -> Loops {
+    let start = |(source, query): (usize, Query)| {
+        let live = Live {
+            query,
+            source: u16::try_from(source).unwrap_or(u16::MAX),
+            opening: Opening::Queries { task: task.to_owned(), fingerprint },
+            task: task.to_owned(),
+            clusters: clusters.clone(),
+            link: link.to_owned(),
+            feed: None,
+        };
+        tokio::spawn(live.run())
+    };
+    Loops(queries.into_iter().enumerate().map(start).collect())
+}
+
+struct Live {
+    query: Query,
+    source: u16,
+    opening: Opening,
+    task: String,
+    clusters: Clusters,
+    link: PathBuf,
+    feed: Option<(mpsc::Sender<Sent>, Reports)>,
+}
+
+impl Live {
+    async fn run(mut self) {
+        let now = dataplane::clock::now;
+        let started = now();
+        let mut begun = started;
+        while let Some(tick) = self.query.schedule.live(started, begun) {
+            let wait = u64::try_from(tick.saturating_sub(now())).unwrap_or(0);
+            tokio::time::sleep(Duration::from_nanos(wait)).await;
+            begun = now().max(tick);
+            match self.query.ask(&self.clusters, tick, true, begun).await {
+                Ok(asked) if asked.batches == 0 => {}
+                Ok(asked) => {
+                    if let Err(error) = self.hand_over(asked.lines.into()).await {
+                        self.feed = None;
+                        self.log("cannot hand over the result of a query", &error.to_string());
+                    }
+                }
+                Err(error) => self.log("error executing query", &error),
+            }
+        }
+    }
+
+    fn log(&self, message: &str, error: &str) {
+        let (task, node) = (&self.task, &self.query.name);
+        tracing::error!(service = "kapacitor", task, node, err = error, "{message}");
+    }
+
+    /// Returns when the batches have run.
+    async fn hand_over(&mut self, mut lines: Bytes) -> Result<(), FeedError> {
+        if self.feed.is_none() {
+            self.feed = Some(feed::open(&self.link, &self.opening).await?);
+        }
+        let Some((pieces, reports)) = &mut self.feed else { return Ok(()) };
+        while !lines.is_empty() {
+            let bytes = lines.split_to(lines.len().min(PIECE_BYTES_MAX));
+            let piece = Sent { piece: Piece::Batches, source: self.source, bytes };
+            pieces.send(piece).await.map_err(|_| FeedError::Closed)?;
+        }
+        pieces.send(Sent::bare(Piece::End, self.source)).await.map_err(|_| FeedError::Closed)?;
+        loop {
+            match reports.next().await? {
+                FeedReport::Taken { result: Ok(()), .. } => return Ok(()),
+                FeedReport::Taken { result: Err(error), .. } => return Err(FeedError::Task(error)),
+                _ => {}
+            }
+        }
+    }
+}
