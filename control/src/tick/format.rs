@@ -75,6 +75,17 @@ impl Writer {
         }
     }
 
+    /// A line that begins with a slash right below a comment would go on with it: an empty line keeps them apart.
+    fn part_from_comment(&mut self, indentation: usize) {
+        let mut lines = self.text.rsplit('\n');
+        let at_line_start = lines.next().is_some_and(|line| line.trim_start().is_empty());
+        if at_line_start && lines.next().is_some_and(|line| line.trim_start().starts_with("//")) {
+            self.text.truncate(self.text.trim_end_matches(' ').len());
+            self.newline();
+            self.indent(indentation);
+        }
+    }
+
     fn statement(&mut self, statement: &Statement) {
         match statement {
             Statement::Declaration { comment, name, value } => {
@@ -168,7 +179,10 @@ impl Writer {
                 self.text.push_str(&format!("'{}'", value.replace('\'', "\\'")));
             }
             NodeKind::Reference(name) => self.text.push_str(&format!("\"{}\"", name.replace('"', "\\\""))),
-            NodeKind::Regex { text, .. } => self.text.push_str(&format!("/{text}/")),
+            NodeKind::Regex { text, .. } => {
+                self.part_from_comment(indentation);
+                self.text.push_str(&format!("/{text}/"));
+            }
             NodeKind::Bool(value) => self.text.push_str(if *value { "TRUE" } else { "FALSE" }),
             NodeKind::Star => self.text.push('*'),
         }
