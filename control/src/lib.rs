@@ -7,6 +7,7 @@
 
 pub mod alert;
 pub mod api;
+pub mod auth;
 pub mod batch;
 pub mod cli;
 pub mod config;

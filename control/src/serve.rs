@@ -11,6 +11,7 @@ use proto::plan::ServerInfo;
 use crate::{
     alert::Alerts,
     api::{self, Api},
+    auth::Auth,
     config::{Config, ConfigError, Live, Loaded},
     engine::Engine,
     identity::Identity,
@@ -36,6 +37,8 @@ pub enum ServeError {
     Data { path: PathBuf, error: std::io::Error },
     #[error("open server: cannot log to {file}: {error}")]
     Log { file: String, error: std::io::Error },
+    #[error("open server: {0}")]
+    Tls(#[from] dataplane::io::tls::TlsError),
     #[error("open server: no runtime: {0}")]
     Runtime(std::io::Error),
 }
@@ -81,10 +84,18 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let endpoints = live.clone();
     let endpoint = move |name: &str| endpoints.get().endpoint(name);
     let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint))?;
+    let auth = Auth::open(live.clone(), store.users())?;
+    let tls = config.http.tls();
+    if let Some((certificate, key)) = &tls {
+        // The data plane reads them itself; what is wrong is better said here.
+        dataplane::io::tls::acceptor(certificate, key.as_deref())?;
+    }
     let (engine, calls) = Engine::new();
     engine.set(|settings| {
         settings.default_retention_policy.clone_from(&config.default_retention_policy);
         settings.version = api::VERSION.to_owned();
+        settings.auth_enabled = config.http.auth_enabled;
+        settings.users_generation = auth.generation();
         settings.log_level.clone_from(&config.logging.level);
     });
     let clusters = Clusters::new(live.clone());
@@ -110,6 +121,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         started: Instant::now(),
         latency: Arc::default(),
         live,
+        auth,
         store: store.clone(),
         log_requests: config.http.log_enabled,
     };
@@ -126,6 +138,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         paths,
         program: dataplane_program(&config),
         shards: config.farad.shards,
+        tls,
         receive: config.farad.receive.clone(),
         log: (config.logging.file.clone(), config.logging.level.clone(), config.farad.log_format.clone()),
         router: api::router(api),

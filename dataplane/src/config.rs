@@ -9,7 +9,7 @@ use crate::{
 
 pub const USAGE: &str =
     "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--receive auto|io_uring|epoll] [--log-file FILE] [--log-level LEVEL]
-    [--log-format logfmt|json]
+    [--log-format logfmt|json] [--tls-certificate FILE] [--tls-key FILE]
 The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
 
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Config {
     pub control: PathBuf,
     pub shards: usize,
     pub receive: Choice,
+    /// Certificate and private key in PEM; the second may be in the first's file. With them clients must speak TLS.
+    pub tls: Option<(PathBuf, Option<PathBuf>)>,
     /// As in the configuration of the control plane.
     pub log_file: String,
     pub log_level: String,
@@ -49,6 +51,7 @@ pub enum ConfigError {
 impl Config {
     pub fn from_environment() -> Result<Config, ConfigError> {
         let (mut link, mut control, mut shards) = (None, None, 0);
+        let (mut certificate, mut key) = (None, None);
         let mut receive = Choice::Automatic;
         let (mut log_file, mut log_level, mut log_format) = (String::new(), String::new(), String::new());
         let mut arguments = std::env::args().skip(1);
@@ -62,6 +65,8 @@ impl Config {
                     shards = text.parse().ok().filter(|n| *n <= SHARDS_MAX).ok_or(ConfigError::Shards(text))?;
                 }
                 "--receive" => receive = value()?.parse()?,
+                "--tls-certificate" => certificate = Some(value()?.into()),
+                "--tls-key" => key = Some(value()?.into()),
                 "--log-file" => log_file = value()?,
                 "--log-level" => log_level = value()?,
                 "--log-format" => log_format = value()?,
@@ -80,6 +85,7 @@ impl Config {
             control: control.ok_or(ConfigError::Missing("--control"))?,
             shards,
             receive,
+            tls: certificate.map(|certificate| (certificate, key)),
             log_file,
             log_level,
             log_format,

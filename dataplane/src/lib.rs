@@ -11,6 +11,7 @@ pub mod config;
 pub mod dag;
 pub mod expr;
 pub mod fields;
+pub mod gate;
 pub mod gotime;
 pub mod group;
 pub mod http;

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     config::{Config, ConfigError},
+    gate::Gate,
     io::{
         accept,
         feed::{Feeds, Lanes},
@@ -30,6 +31,7 @@ use crate::{
         relay,
         shards::{Loads, Queue, Shards},
         tasks::Tasks,
+        tls::{self, TlsError},
         udf,
     },
     reactor::{self, Choice, Wake},
@@ -50,6 +52,8 @@ enum ProcessError {
     Link { path: PathBuf, error: std::io::Error },
     #[error("cannot receive by io_uring: {0}")]
     Receive(reactor::Refused),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -88,6 +92,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let link_socket = bind(&config.link)?;
     let feed_path = feed_path(&config.link);
     let feed_socket = bind(&feed_path)?;
+    let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key.as_deref())).transpose()?;
 
     let (alerts, alerts_received) = mpsc::channel(EFFECTS);
     let (posts, posts_received) = mpsc::channel(EFFECTS);
@@ -95,10 +100,12 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (udf, udf_received) = mpsc::channel(EFFECTS);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (relays, relays_received) = mpsc::channel(EFFECTS);
+    let (settings, settings_seen) = watch::channel(Settings::default());
+    let gate = Arc::new(Gate::new(settings_seen.clone()));
     let taps = Taps::default();
     let inhibitors = Default::default();
-    let effects = Effects { alerts, posts, influxdb, udf, failures, relays, inhibitors, taps: taps.clone() };
-    let (settings, settings_seen) = watch::channel(Settings::default());
+    let effects =
+        Effects { alerts, posts, influxdb, udf, failures, relays, gate: gate.clone(), inhibitors, taps: taps.clone() };
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
 
@@ -167,7 +174,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     tokio::task::spawn_local(feeds.clone().tick());
     tokio::task::spawn_local(feeds.run(feed_socket));
     let relay =
-        relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone() };
+        relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone(), gate };
     tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
     tokio::task::spawn_local(influxdb::run(influxdb_received, shards.clone(), writes, drained.clone()));
     tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped));
@@ -176,7 +183,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         let (shards, mut drained) = (shards.clone(), drained);
         async move {
             tokio::select! {
-                () = accept::run(&public, &shards) => {}
+                () = accept::run(&public, &shards, tls.as_ref()) => {}
                 _ = drained.wait_for(|draining| *draining) => {}
             }
         }

@@ -44,8 +44,10 @@ pub struct Settings {
     pub default_retention_policy: String,
     /// `X-Kapacitor-Version` of answers.
     pub version: String,
-    /// Writes need credentials; without a pushed credential all of them are refused.
+    /// Writes need credentials, which the control plane is asked about.
     pub auth_enabled: bool,
+    /// Another one after each change of the users: what was said of credentials before is void.
+    pub users_generation: u64,
     /// Least level of lines in the log: DEBUG, INFO or ERROR. Empty: as the process was started.
     pub log_level: String,
     /// Somebody follows the log: every line is reported, whatever the level.

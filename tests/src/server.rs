@@ -45,14 +45,19 @@ pub fn binaries() -> PathBuf {
 impl Server {
     /// Starts both processes on a free port and waits until they answer.
     pub fn start(shards: usize, environment: &[(&str, &str)]) -> io::Result<Server> {
+        let server = Server::spawn(shards, environment)?;
+        server.wait_until_up(Duration::from_secs(20))?;
+        Ok(server)
+    }
+
+    /// The same without waiting, for servers that do not answer just anybody.
+    pub fn spawn(shards: usize, environment: &[(&str, &str)]) -> io::Result<Server> {
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let data = tempfile::Builder::new().prefix("farad-test-").tempdir()?;
         let environment: Vec<_> =
             environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let child = spawn(address, data.path(), shards, &environment)?;
-        let server = Server { address, data, shards, environment, child };
-        server.wait_until_up(Duration::from_secs(20))?;
-        Ok(server)
+        Ok(Server { address, data, shards, environment, child })
     }
 
     /// Starts the control plane again, on the same port and data.

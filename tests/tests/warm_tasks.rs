@@ -7,6 +7,7 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use control::tick::{Lowering, Options, compile, vars::Vars};
 use dataplane::{
+    gate::Gate,
     line::FastReader,
     routing::TaskRoute,
     shard::{
@@ -20,9 +21,10 @@ use dataplane::{
 use farad_tests::staging::{receiver_of, stage};
 use proto::{
     Plan,
+    message::Settings,
     plan::{Dbrp, ServerInfo},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 const SERIES: usize = 1_000;
 const PASSES: usize = 20;
@@ -63,6 +65,7 @@ impl Shard {
             udf: mpsc::channel(1).0,
             failures,
             relays: mpsc::channel(1).0,
+            gate: Arc::new(Gate::new(watch::channel(Settings::default()).1)),
             inhibitors: Arc::default(),
             taps: Default::default(),
         };

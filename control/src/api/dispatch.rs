@@ -9,10 +9,10 @@ use dataplane::http::Query;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION,
+    Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access,
     answer::{Answer, Content},
     config, debug, http_out, logs, metrics, page, recordings, replays, routes, service_tests, storage, tasks,
-    templates, topics,
+    templates, topics, users,
 };
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
@@ -63,6 +63,11 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
 async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Answer {
     let query = Query(uri.query().unwrap_or_default());
     let decoded = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
+    let below =
+        decoded.strip_prefix(PREVIEW).or_else(|| decoded.strip_prefix(BASE)).filter(|rest| rest.starts_with('/'));
+    if let Some(refusal) = access::check(api, method, below.unwrap_or(&decoded), headers, query).await {
+        return refusal;
+    }
     let path = match decoded.strip_prefix(PREVIEW) {
         Some("/logs") if method == Method::GET => return logs::follow(api, headers, query),
         Some(rest) if rest.starts_with('/') => rest,
@@ -120,6 +125,14 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (_, "/storage/stores") => storage::stores(),
         (_, "/storage/backup") => storage::backup(api).await,
         (_, "/storage/") => storage::act(api, rest, body).await,
+        ("GET", "/users") => users::list(api, query),
+        ("POST", "/users") => users::create(api, body).await,
+        (_, "/users/") if rest.is_empty() => Answer::error(StatusCode::BAD_REQUEST, "must specify user name on path"),
+        ("GET", "/users/") => users::get(api, rest),
+        ("PATCH", "/users/") => users::change(api, rest, body).await,
+        ("DELETE", "/users/") => users::delete(api, rest).await,
+        // Whoever may not write is refused before.
+        (_, "/authorize") => Answer::empty(),
         (_, "/loglevel") => debug::log_level(api, body).await,
         (_, "/debug/vars") => debug::vars(api).await,
         (_, "/:routes") => debug::routes(),

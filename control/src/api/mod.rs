@@ -3,6 +3,7 @@
 //! Routing is the original's: by method first, exact paths or everything below one, a wrong method is a plain 404. The
 //! router of axum carries the requests; [`dispatch`] decides.
 
+mod access;
 pub mod answer;
 mod body;
 mod config;
@@ -22,6 +23,7 @@ mod storage;
 mod tasks;
 mod templates;
 mod topics;
+mod users;
 
 use std::{sync::Arc, time::Instant};
 
@@ -29,7 +31,8 @@ use axum::Router;
 use proto::plan::ServerInfo;
 
 use crate::{
-    alert::Alerts, config::Live, engine::Engine, recording::Recordings, replay::Replays, store::Store, task::Tasks,
+    alert::Alerts, auth::Auth, config::Live, engine::Engine, recording::Recordings, replay::Replays, store::Store,
+    task::Tasks,
 };
 pub use tasks::stats as task_stats;
 
@@ -55,6 +58,7 @@ pub struct Api {
     pub replays: Replays,
     pub server: Arc<ServerInfo>,
     pub live: Live,
+    pub auth: Auth,
     pub store: Store,
     pub started: Instant,
     pub latency: Arc<Latency>,

@@ -27,6 +27,9 @@ pub const ROUTES: &[Route] = &[
     ("/storage/stores", &["GET"]),
     ("/storage/backup", &["GET"]),
     ("/storage/", &["POST"]),
+    ("/users", &["GET", "POST"]),
+    ("/users/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
+    ("/authorize", &["GET"]),
     ("/loglevel", &["POST"]),
     ("/debug/vars", &["GET"]),
     ("/:routes", &["GET"]),
@@ -46,6 +49,16 @@ pub fn find<'a>(method: &str, path: &'a str) -> Option<(&'static str, &'a str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_route_is_documented() {
+        let document = include_str!("../../../docs/api.md");
+        for (pattern, methods) in ROUTES {
+            let line = document.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{pattern}`")));
+            let line = line.unwrap_or_else(|| panic!("{pattern} is missing in docs/api.md"));
+            assert!(methods.iter().all(|method| line.contains(method)), "{pattern}: {line}");
+        }
+    }
 
     #[test]
     fn the_longest_pattern_of_the_method_serves() {

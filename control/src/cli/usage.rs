@@ -134,3 +134,17 @@ pub fn of(name: &str) -> Option<String> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_documented() {
+        let document = include_str!("../../../docs/cli.md");
+        for verb in VERBS {
+            let named = |line: &str| line.starts_with("| `") && line.contains(&format!("`{}", verb.name));
+            assert!(document.lines().any(named), "{} is missing in docs/cli.md", verb.name);
+        }
+    }
+}

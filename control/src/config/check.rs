@@ -30,11 +30,8 @@ impl Config {
         if !matches!(&*self.farad.log_format, "logfmt" | "json") {
             return Err(format!("farad: log-format must be 'logfmt' or 'json', got {:?}", self.farad.log_format));
         }
-        if self.http.auth_enabled {
-            return Err("http: auth-enabled = true is not supported by this version; it would be open to all".into());
-        }
-        if self.http.https_enabled {
-            return Err("http: https-enabled = true is not supported by this version; put a TLS proxy in front".into());
+        if !(4..=31).contains(&self.auth.bcrypt_cost) {
+            return Err(format!("auth: bcrypt-cost must be from 4 to 31, got {}", self.auth.bcrypt_cost));
         }
         Ok(())
     }

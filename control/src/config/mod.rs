@@ -47,6 +47,14 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+impl Http {
+    /// Certificate and private key, if clients must speak TLS; without the second the key is in the first.
+    pub fn tls(&self) -> Option<(PathBuf, Option<PathBuf>)> {
+        let key = (!self.https_private_key.is_empty()).then(|| PathBuf::from(&self.https_private_key));
+        self.https_enabled.then(|| (PathBuf::from(&self.https_certificate), key))
+    }
+}
+
 /// A key of the configuration that a flag sets: section (empty for none), key, value.
 pub type Flag = (&'static str, &'static str, toml::Value);
 

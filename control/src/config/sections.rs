@@ -39,6 +39,7 @@ pub struct Config {
     pub skip_config_overrides: bool,
     pub default_retention_policy: String,
     pub http: Http,
+    pub auth: Auth,
     pub replay: Folder,
     pub storage: Storage,
     pub task: Task,
@@ -71,6 +72,15 @@ pub struct Http {
     pub https_private_key: String,
     pub shutdown_timeout: Span,
     pub shared_secret: String,
+}
+
+/// Users count whenever `[http] auth-enabled` is set; `enabled` is accepted as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Auth {
+    pub enabled: bool,
+    pub cache_expiration: Span,
+    pub bcrypt_cost: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -289,6 +299,11 @@ https-certificate = "/etc/ssl/kapacitor.pem"
 https-private-key = ""
 shutdown-timeout = "10s"
 shared-secret = ""
+
+[auth]
+enabled = false
+cache-expiration = "10m0s"
+bcrypt-cost = 10
 
 [replay]
 dir = ""

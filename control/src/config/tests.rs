@@ -61,3 +61,37 @@ fn bad_values_name_their_place() {
     );
     assert!(error("[[influxdb]]\nname=\"a\"\n[[influxdb]]\nname=\"b\"\n").contains("marked as default"));
 }
+
+#[test]
+fn every_key_is_documented() {
+    let document = include_str!("../../../docs/configuration.md");
+    let names = |value: &toml::Value| -> Vec<String> {
+        match value {
+            toml::Value::Table(table) => table.keys().cloned().collect(),
+            toml::Value::Array(elements) => {
+                elements.iter().filter_map(toml::Value::as_table).flat_map(|table| table.keys().cloned()).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    for (section, value) in sections::defaults("/home/x") {
+        let heads = [format!("`[{section}]`"), format!("`[[{section}]]`"), format!("`{section}`")];
+        let start =
+            document.lines().position(|line| line.starts_with('|') && heads.iter().any(|head| line.contains(head)));
+        let start = start.unwrap_or_else(|| panic!("{section} is missing in docs/configuration.md"));
+        // The rows of a section: its own and those without a name that follow.
+        let rows: Vec<&str> = document
+            .lines()
+            .skip(start)
+            .enumerate()
+            .take_while(|(at, line)| *at == 0 || line.starts_with("| |"))
+            .map(|(_, line)| line)
+            .collect();
+        for key in names(&value) {
+            assert!(
+                rows.iter().any(|row| row.contains(&format!("`{key}`"))),
+                "{section}.{key} is missing in docs/configuration.md"
+            );
+        }
+    }
+}

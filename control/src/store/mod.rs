@@ -10,6 +10,7 @@ mod replays;
 mod tasks;
 mod templates;
 mod topics;
+mod users;
 
 use std::{
     fs::File,
@@ -29,6 +30,7 @@ pub use replays::{ReplayTable, StoredReplay};
 pub use tasks::{StoredTask, TaskTable};
 pub use templates::{StoredTemplate, TemplateTable};
 pub use topics::TopicTable;
+pub use users::UserTable;
 
 /// Address space of the store, and so its largest size. Full: the change is refused and nothing of it is kept.
 const BYTES_MAX: usize = 4 << 30;
@@ -61,6 +63,7 @@ pub struct Store {
     overrides: Table,
     recordings: Table,
     replays: Table,
+    users: Table,
 }
 
 impl Store {
@@ -80,8 +83,9 @@ impl Store {
         let overrides = env.create_database(&mut transaction, Some("overrides"))?;
         let recordings = env.create_database(&mut transaction, Some("recordings"))?;
         let replays = env.create_database(&mut transaction, Some("replays"))?;
+        let users = env.create_database(&mut transaction, Some("users"))?;
         transaction.commit()?;
-        Ok(Store { env, tasks, templates, topics, handlers, overrides, recordings, replays })
+        Ok(Store { env, tasks, templates, topics, handlers, overrides, recordings, replays, users })
     }
 
     /// Reads everything; the error says what cannot be read.
@@ -95,6 +99,7 @@ impl Store {
             &self.overrides,
             &self.recordings,
             &self.replays,
+            &self.users,
         ];
         for table in tables {
             for entry in table.iter(&transaction)? {
@@ -127,6 +132,10 @@ impl Store {
 
     pub fn handlers(&self) -> HandlerTable {
         HandlerTable { env: self.env.clone(), table: self.handlers }
+    }
+
+    pub fn users(&self) -> UserTable {
+        UserTable { env: self.env.clone(), table: self.users }
     }
 
     pub fn overrides(&self) -> OverrideTable {

@@ -12,14 +12,14 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Accepts on a duplicate of the socket. Where that fails requests wait in the socket's queue instead.
-    pub fn start(listener: &TcpListener, router: Router) -> Fallback {
+    /// Accepts on a duplicate of the socket. Where that fails, and with TLS, requests wait in the socket's queue instead.
+    pub fn start(listener: &TcpListener, router: Router, tls: bool) -> Fallback {
         let (stop, stopped) = oneshot::channel::<()>();
         let duplicate = listener.try_clone().and_then(|listener| {
             listener.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(listener)
         });
-        let serving = duplicate.ok().map(|listener| {
+        let serving = duplicate.ok().filter(|_| !tls).map(|listener| {
             tokio::spawn(async move {
                 let stopped = async { drop(stopped.await) };
                 let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;

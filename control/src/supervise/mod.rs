@@ -66,6 +66,8 @@ pub struct Supervision {
     pub shards: usize,
     /// How the shards receive: `auto`, `io_uring` or `epoll`.
     pub receive: String,
+    /// Certificate and private key, if clients must speak TLS.
+    pub tls: Option<(PathBuf, Option<PathBuf>)>,
     /// File, level and format of the log.
     pub log: (String, String, String),
     pub router: Router,
@@ -256,7 +258,7 @@ async fn start(
 
 /// Answers requests and refuses calls until `done`.
 async fn stand_in(supervision: &mut Supervision, listener: &TcpListener, done: impl Future<Output = ()>) {
-    let accepting = fallback::Fallback::start(listener, supervision.router.clone());
+    let accepting = fallback::Fallback::start(listener, supervision.router.clone(), supervision.tls.is_some());
     tokio::pin!(done);
     loop {
         tokio::select! {

@@ -22,6 +22,12 @@ pub fn spawn(supervision: &Supervision, listener: &TcpListener) -> Result<Child,
         .env("LISTEN_FDS", "1")
         .env_remove("LISTEN_PID")
         .stdin(std::process::Stdio::null());
+    if let Some((certificate, key)) = &supervision.tls {
+        command.arg("--tls-certificate").arg(certificate);
+        if let Some(key) = key {
+            command.arg("--tls-key").arg(key);
+        }
+    }
     let mapped = command.fd_mappings(vec![FdMapping { parent_fd: passed, child_fd: 3 }]);
     mapped.map_err(|error| spawn_error(std::io::Error::other(error.to_string())))?;
     // The child lives on when this process dies: its connections and tasks must not depend on it.

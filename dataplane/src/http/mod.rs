@@ -4,6 +4,7 @@
 //! a body: pieces are ranges of the caller's buffer.
 
 mod body;
+mod credentials;
 mod gzip;
 mod head;
 mod query;
@@ -13,6 +14,7 @@ mod response;
 mod tests;
 
 pub use body::{Framer, FramingError, Piece};
+pub use credentials::{Credential, CredentialError, credential};
 pub use gzip::{Gunzip, GzipError};
 pub use head::{Body, Head, HeadError, Parsed, parse, parse_from};
 pub use query::Query;

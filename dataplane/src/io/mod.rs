@@ -5,6 +5,7 @@
 //! plane's commands over all shards, one start or stop at a time.
 
 pub mod accept;
+pub mod authorize;
 pub mod feed;
 pub mod influxdb;
 pub mod link;
@@ -13,4 +14,5 @@ pub mod recording;
 pub mod relay;
 pub mod shards;
 pub mod tasks;
+pub mod tls;
 pub mod udf;

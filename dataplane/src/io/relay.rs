@@ -3,7 +3,7 @@
 //! A connection comes from a shard with its next request in the buffer, and goes back to a shard with the first write.
 //! While the control plane is away, requests are answered 503.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use proto::message::Settings;
@@ -13,9 +13,13 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::shards::Shards;
+use super::{
+    authorize::{self, Verdict},
+    shards::Shards,
+};
 use crate::{
     clock,
+    gate::Gate,
     http::{self, Answer, Framer, Head, Parsed, Piece, parse_response},
     shard::{command::Handover, connection::is_write},
 };
@@ -26,6 +30,7 @@ pub struct Relay {
     pub control: Rc<PathBuf>,
     pub shards: Shards,
     pub settings: watch::Receiver<Settings>,
+    pub gate: Arc<Gate>,
 }
 
 /// Relays for as long as shards hand over connections. Runs on the I/O thread's local set.
@@ -49,6 +54,9 @@ impl Relay {
         loop {
             let head = match http::parse(&buffered) {
                 Ok(Parsed::Complete(head)) if is_write(&head) => {
+                    if !self.may_write(&head, &mut client).await {
+                        return None;
+                    }
                     let stream = client.into_std().ok()?;
                     self.shards.connection(Handover { stream, peer, buffered }).await;
                     return Some(());
@@ -80,6 +88,33 @@ impl Relay {
                 return None;
             }
         }
+    }
+
+    /// Whether a write may go to a shard; a refused one is answered here.
+    async fn may_write(&self, head: &Head, client: &mut TcpStream) -> bool {
+        let generation = self.gate.generation();
+        if self.gate.admits(head, clock::now()) {
+            return true;
+        }
+        match authorize::ask(&self.control, head).await {
+            Verdict::Allowed => {
+                self.gate.admit(head, generation, clock::now());
+                return true;
+            }
+            Verdict::Refused(status, body) => {
+                let origin = head.origin.as_deref();
+                self.answer(client, Answer { status, body: &body, origin, retry_after: false, ..AWAY }).await;
+            }
+            Verdict::Away => self.answer(client, AWAY).await,
+        }
+        // A client that is still sending its body must be able to read the answer.
+        let _ = client.shutdown().await;
+        let rest = async {
+            let mut discarded = [0; 4 << 10];
+            while matches!(client.read(&mut discarded).await, Ok(1..)) {}
+        };
+        let _ = tokio::time::timeout(LINGER, rest).await;
+        false
     }
 
     /// Relays one request and its answer; returns whether the connection can go on.
@@ -211,3 +246,6 @@ const AWAY: Answer<'static> = Answer {
 };
 
 const READ_BYTES: usize = 64 << 10;
+
+/// How long what follows a refused head is read and thrown away.
+const LINGER: Duration = Duration::from_secs(1);

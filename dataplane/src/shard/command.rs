@@ -10,6 +10,7 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    gate::Gate,
     io::recording::Taps,
     lane::Resumes,
     node::{
@@ -97,8 +98,9 @@ pub struct Effects {
     pub udf: mpsc::Sender<UdfOutput>,
     /// One a task and shard at most, so it needs no bound.
     pub failures: mpsc::UnboundedSender<Failure>,
-    /// Connections whose next request is not a write.
+    /// Connections whose next request is not a write, or one that the gate does not let in.
     pub relays: mpsc::Sender<Handover>,
+    pub gate: Arc<Gate>,
     /// What alerts silence, shared by all tasks and shards.
     pub inhibitors: Arc<Inhibitors>,
     /// Text of stream recordings.

@@ -48,8 +48,6 @@ enum Refused {
     Busy,
     #[error(transparent)]
     Framing(#[from] http::FramingError),
-    #[error("credentials are required to write")]
-    Unauthorized,
 }
 
 impl Refused {
@@ -57,7 +55,6 @@ impl Refused {
         match self {
             Refused::TooLarge | Refused::Gzip(GzipError::TooLarge(_)) => 413,
             Refused::Busy | Refused::Lines(Refusal::StartedOver) => 503,
-            Refused::Unauthorized => 401,
             _ => 400,
         }
     }
@@ -264,7 +261,7 @@ impl Connection {
     fn head(&mut self, shard: &mut Shard, rest: &[u8]) -> Option<usize> {
         match http::parse_from(rest, &mut self.searched) {
             Ok(Parsed::Partial) => None,
-            Ok(Parsed::Complete(head)) if !is_write(&head) => {
+            Ok(Parsed::Complete(head)) if !is_write(&head) || !shard.effects.gate.admits(&head, clock::now()) => {
                 self.searched = 0;
                 self.phase = Phase::Leaving;
                 None
@@ -296,7 +293,6 @@ impl Connection {
             return self.answer(shard, &request, Err(Refused::TooLarge));
         }
         let settings = shard.settings.borrow();
-        let refused = settings.auth_enabled.then_some(Refused::Unauthorized);
         let query = Query(head.query());
         let policy = match query.get("rp").filter(|policy| !policy.is_empty()) {
             Some(policy) => policy.into_owned(),
@@ -314,7 +310,7 @@ impl Connection {
         }
         let packed = head.gzip.then(Vec::new);
         let framer = Framer::new(head.body);
-        self.phase = Phase::Body(Box::new(Incoming { request, framer, bytes: 0, intake, packed, refused }));
+        self.phase = Phase::Body(Box::new(Incoming { request, framer, bytes: 0, intake, packed, refused: None }));
     }
 
     /// A body has ended, or cannot go on.
