@@ -104,10 +104,10 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         },
         ("PATCH", "/tasks/") => tasks::change(api, rest, query, body).await,
         ("DELETE", "/tasks/") => tasks::delete(api, rest).await,
-        (method, "/recordings" | "/recordings/") => {
+        (method, pattern) if pattern.starts_with("/recordings") => {
             recordings::answer(api, method, &path["/recordings".len()..], query, body).await
         }
-        (method, "/replays" | "/replays/") => {
+        (method, pattern) if pattern.starts_with("/replays") => {
             replays::answer(api, method, &path["/replays".len()..], query, body).await
         }
         (_, "/alerts/topics") => topics::list(api, &uri.to_string(), query),
