@@ -69,6 +69,7 @@ pub struct Case {
     pub kind: Kind,
     pub options: Options,
     folder: PathBuf,
+    writes_influxdb: bool,
 }
 
 /// The folder of the cases.
@@ -107,7 +108,9 @@ fn read(root: &Path, folder: &Path, has_steps: bool) -> io::Result<Case> {
         "batch" => Kind::Batch,
         other => return Err(io::Error::other(format!("{name}/case.toml: unknown type {other}"))),
     };
-    Ok(Case { name, kind, options, folder: folder.to_owned() })
+    let script = if has_steps { "steps.json" } else { "task.tick" };
+    let writes_influxdb = fs::read_to_string(folder.join(script))?.contains("influxDBOut");
+    Ok(Case { name, kind, options, folder: folder.to_owned(), writes_influxdb })
 }
 
 impl Case {
@@ -123,8 +126,11 @@ impl Case {
         Duration::from_secs_f64(self.options.settle)
     }
 
+    /// Whether the server must have a cluster: an influxDBOut does not start without one.
     pub fn needs_influxdb(&self) -> bool {
-        self.kind == Kind::Batch || self.options.requires.iter().any(|word| word == "influxdb")
+        self.kind == Kind::Batch
+            || self.kind == Kind::Api && self.writes_influxdb
+            || self.options.requires.iter().any(|word| word == "influxdb")
     }
 
     /// The file `task.tick` or `steps.json` with `$SINK` and `$DB` filled in.
