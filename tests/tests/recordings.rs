@@ -1,0 +1,188 @@
+//! Recordings and replays end to end, and what is left of them when a process dies or the disk is full.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use farad_tests::{
+    process::signal,
+    server::{Server, until},
+    sink::Sink,
+};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A server with a folder of recordings of its own.
+fn start() -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_string_lossy().into_owned();
+    (Server::start(2, &[("KAPACITOR_REPLAY_DIR", &path)]).unwrap(), folder)
+}
+
+fn call(server: &Server, method: &str, path: &str, body: Option<Value>) -> io::Result<(u16, Value)> {
+    let body = body.map(|body| body.to_string());
+    let answer = server.call(method, &format!("/kapacitor/v1{path}"), body.as_deref())?;
+    Ok((answer.status, serde_json::from_str(&answer.text()).unwrap_or_default()))
+}
+
+fn define(server: &Server, id: &str, script: &str) {
+    let body = json!({ "id": id, "type": "stream", "script": script, "dbrps": [{ "db": "d", "rp": "r" }] });
+    let (status, answer) = call(server, "POST", "/tasks", Some(body)).unwrap();
+    assert_eq!(status, 200, "{answer}");
+}
+
+fn record(server: &Server, id: &str, stop: &str) {
+    let body = json!({ "id": id, "task": "t", "stop": stop });
+    let (status, answer) = call(server, "POST", "/recordings/stream", Some(body)).unwrap();
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// Waits until a recording or replay has ended.
+fn ended(server: &Server, path: &str) -> Value {
+    let done = || call(server, "GET", path, None).is_ok_and(|(status, _)| status == 200);
+    assert!(until(LIMIT, done), "{path} does not end\n{}", server.log());
+    call(server, "GET", path, None).unwrap().1
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Lines that do not pack well, one a second from `from` on.
+fn noise(from: u64, lines: u64) -> String {
+    let mut state = from + 1;
+    let mut text = String::new();
+    for second in from..from + lines {
+        text.push_str("cpu,host=h");
+        text.push_str(&(second % 50).to_string());
+        for field in 0..10 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let separator = if field == 0 { ' ' } else { ',' };
+            text.push_str(&format!("{separator}f{field}={}i", state >> 1));
+        }
+        text.push_str(&format!(" {}000000000\n", 1_600_000_000 + second));
+    }
+    text
+}
+
+#[test]
+fn what_was_recorded_runs_through_the_task_and_nothing_else_does() {
+    let (server, folder) = start();
+    let sink = Sink::start().unwrap();
+    let script = format!(
+        "stream|from().measurement('cpu').groupBy('host')|window().period(10s).every(10s)|sum('v')|httpPost('{}/replay/sum')|httpOut('sum')",
+        sink.url()
+    );
+    define(&server, "t", &script);
+    record(&server, "r", "2020-09-13T12:28:00Z");
+    let lines: String =
+        (0..60).map(|n| format!("cpu,host=a v=1,s=\"x\\\"y\" {}000000000\nmem v=1\n", 1_600_000_000 + n)).collect();
+    assert_eq!(server.write("d", "r", &lines).unwrap().status, 204);
+    assert_eq!(server.write("other", "r", &lines).unwrap().status, 204);
+    assert_eq!(server.write("d", "r", "cpu v=1 1600000100000000000").unwrap().status, 204);
+    let recording = ended(&server, "/recordings/r");
+    assert_eq!((&recording["status"], &recording["error"]), (&json!("finished"), &json!("")));
+    let file = folder.path().join("r.srpl");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), recording["size"].as_u64().unwrap());
+    assert_eq!(&std::fs::read(&file).unwrap()[..2], b"\x1f\x8b");
+
+    let body = json!({ "id": "p", "task": "t", "recording": "r", "recording-time": true });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    let replay = ended(&server, "/replays/p");
+    assert_eq!((&replay["status"], &replay["error"]), (&json!("finished"), &json!("")));
+    assert_eq!(replay["stats"]["node-stats"]["from1"]["collected"], 60);
+    let bodies = sink.take("/replay").into_values().flatten().collect::<Vec<_>>();
+    assert_eq!(bodies.len(), 5, "the window that is open at the end is lost: {bodies:?}");
+    assert!(bodies.iter().all(|body| body["series"][0]["values"][0][1] == 10.0), "{bodies:?}");
+    // The live task is not enabled, and the replay's endpoint went with it.
+    assert_eq!(call(&server, "GET", "/tasks/t/sum", None).unwrap().0, 404);
+}
+
+#[test]
+fn a_dead_data_plane_fails_its_recordings_and_leaves_no_file() {
+    let (server, folder) = start();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    record(&server, "r", "2030-01-01T00:00:00Z");
+    assert_eq!(server.write("d", "r", &noise(0, 5_000)).unwrap().status, 204);
+    signal(server.dataplane_pid().unwrap(), "KILL");
+    let recording = ended(&server, "/recordings/r");
+    assert_eq!(recording["status"], "failed");
+    assert!(!recording["error"].as_str().unwrap().is_empty());
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+    server.wait_until_up(LIMIT).unwrap();
+    record(&server, "again", "2020-09-13T12:26:50Z");
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+    assert_eq!(ended(&server, "/recordings/again")["status"], "finished");
+}
+
+#[test]
+fn a_dead_control_plane_fails_its_recordings_and_replays() {
+    let (mut server, folder) = start();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    record(&server, "first", "2020-09-13T12:27:00Z");
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+    assert_eq!(ended(&server, "/recordings/first")["status"], "finished");
+    record(&server, "r", "2030-01-01T00:00:00Z");
+    assert_eq!(server.write("d", "r", &noise(0, 5_000)).unwrap().status, 204);
+    let body = json!({ "id": "p", "task": "t", "recording": "first", "clock": "real" });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    signal(server.control_pid(), "KILL");
+    server.wait(LIMIT).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(LIMIT).unwrap();
+    for path in ["/recordings/r", "/replays/p"] {
+        let entry = ended(&server, path);
+        assert_eq!(entry["status"], "failed", "{entry}");
+        assert!(entry["error"].as_str().unwrap().contains("unexpected shutdown"), "{entry}");
+    }
+    let only_first = || files(folder.path()) == [folder.path().join("first.srpl")];
+    assert!(until(LIMIT, only_first), "{:?}", files(folder.path()));
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+}
+
+#[test]
+fn a_full_disk_fails_the_recording_and_ingest_goes_on() {
+    let (server, folder) = start();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    // The largest file that the process may write stands for the disk.
+    let pid = server.dataplane_pid().unwrap().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, "--fsize=65536"]).status().unwrap();
+    assert!(limited.success());
+    record(&server, "r", "2030-01-01T00:00:00Z");
+    let mut from = 0;
+    let failed =
+        || call(&server, "GET", "/recordings/r", None).is_ok_and(|(_, recording)| recording["status"] == "failed");
+    while !failed() && from < 2_000_000 {
+        assert_eq!(server.write("d", "r", &noise(from, 5_000)).unwrap().status, 204);
+        from += 5_000;
+    }
+    let recording = ended(&server, "/recordings/r");
+    assert!(recording["error"].as_str().unwrap().contains("cannot write"), "{recording}");
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+    assert_eq!(server.dataplane_pid().unwrap().to_string(), pid, "the data plane lives");
+}
+
+#[test]
+fn files_of_an_earlier_server_are_listed_and_replay() {
+    let (mut server, folder) = start();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    record(&server, "r", "2020-09-13T12:26:50Z");
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+    assert_eq!(ended(&server, "/recordings/r")["status"], "finished");
+    std::fs::copy(folder.path().join("r.srpl"), folder.path().join("moved.srpl")).unwrap();
+    signal(server.control_pid(), "KILL");
+    server.wait(LIMIT).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(LIMIT).unwrap();
+    assert_eq!(ended(&server, "/recordings/moved")["status"], "finished");
+    let body = json!({ "id": "p", "task": "t", "recording": "moved" });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    let replay = ended(&server, "/replays/p");
+    assert_eq!(replay["status"], "finished", "{replay}");
+    assert_eq!(replay["stats"]["node-stats"]["from1"]["collected"], 11);
+}
