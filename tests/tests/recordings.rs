@@ -1,7 +1,9 @@
 //! Recordings and replays end to end, and what is left of them when a process dies or the disk is full.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -12,6 +14,7 @@ use farad_tests::{
     server::{Server, until},
     sink::Sink,
 };
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -185,4 +188,53 @@ fn files_of_an_earlier_server_are_listed_and_replay() {
     let replay = ended(&server, "/replays/p");
     assert_eq!(replay["status"], "finished", "{replay}");
     assert_eq!(replay["stats"]["node-stats"]["from1"]["collected"], 11);
+}
+
+#[test]
+fn files_of_kapacitor_replay_and_broken_ones_say_why_they_do_not() {
+    let member = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let (mut server, folder) = start();
+    let sink = Sink::start().unwrap();
+    let script = format!("stream|from().measurement('cpu').groupBy(*)|httpPost('{}/replay/points')", sink.url());
+    define(&server, "t", &script);
+    // Two members, the first with lines that end in CR LF, the second without an end of its last line.
+    let first = member("d\r\nr\r\ncpu,host=a\\ b,z=\\ q b=true,f=1.5,i=2i,s=\"x\\\"y\" 1600000000000000000\r\n");
+    let second = member("d\nr\ncpu,host=c f=3 1600000001000000000\nd\nr\nmem f=1 1600000002000000000");
+    std::fs::write(folder.path().join("kapacitor.srpl"), [first, second].concat()).unwrap();
+    std::fs::write(folder.path().join("plain.srpl"), "d\nr\ncpu f=3 1600000001000000000\n").unwrap();
+    std::fs::write(folder.path().join("short.srpl"), member("d\nr\n")).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "no recording").unwrap();
+    signal(server.control_pid(), "KILL");
+    server.wait(LIMIT).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(LIMIT).unwrap();
+    let recordings = call(&server, "GET", "/recordings", None).unwrap().1;
+    let mut ids: Vec<_> = recordings["recordings"].as_array().unwrap().iter().map(|entry| &entry["id"]).collect();
+    ids.sort_by_key(|id| id.to_string());
+    assert_eq!(ids, ["kapacitor", "plain", "short"]);
+    let replay = |recording: &str| {
+        let body = json!({ "id": recording, "task": "t", "recording": recording, "recording-time": true });
+        assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+        ended(&server, &format!("/replays/{recording}"))
+    };
+    let replayed = replay("kapacitor");
+    assert_eq!((&replayed["status"], &replayed["error"]), (&json!("finished"), &json!("")));
+    let mut series: Vec<_> =
+        sink.take("/replay").into_values().flatten().map(|body| body["series"][0].clone()).collect();
+    series.sort_by_key(|series| series["tags"]["host"].to_string());
+    assert_eq!(series.len(), 2, "{series:?}");
+    assert_eq!(series[0]["tags"], json!({ "host": "a b", "z": " q" }));
+    assert_eq!(series[0]["columns"], json!(["time", "b", "f", "i", "s"]));
+    assert_eq!(series[0]["values"], json!([["2020-09-13T12:26:40Z", true, 1.5, 2, "x\"y"]]));
+    assert_eq!(series[1]["values"], json!([["2020-09-13T12:26:41Z", 3]]));
+    let plain = replay("plain");
+    assert_eq!(plain["status"], "failed");
+    assert!(plain["error"].as_str().unwrap().contains("gzip: invalid header"), "{plain}");
+    let short = replay("short");
+    assert_eq!(short["status"], "failed");
+    assert!(short["error"].as_str().unwrap().contains("expected another line"), "{short}");
 }
