@@ -96,6 +96,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         settings.version = api::VERSION.to_owned();
         settings.auth_enabled = config.http.auth_enabled;
         settings.users_generation = auth.generation();
+        settings.listeners = config.listeners();
         settings.log_level.clone_from(&config.logging.level);
     });
     let clusters = Clusters::new(live.clone());

@@ -26,6 +26,7 @@ use crate::{
         feed::{Feeds, Lanes},
         influxdb::{self, InfluxDbCounters},
         link::Link,
+        listeners::Listeners,
         post::{self, PostCounters},
         recording::{Recordings, Taps},
         relay,
@@ -202,6 +203,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         alerts_dropped: 0,
         log: None,
         recordings,
+        listeners: Listeners::new(shards),
     };
     tokio::select! {
         () = link.run(&link_socket) => {}

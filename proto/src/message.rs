@@ -52,6 +52,8 @@ pub struct Settings {
     pub log_level: String,
     /// Somebody follows the log: every line is reported, whatever the level.
     pub follow_log: bool,
+    /// Inputs beside the public port, opened once.
+    pub listeners: Vec<Listener>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +93,11 @@ pub enum Command {
         request: Request,
         id: String,
     },
+    /// Opens an input beside the public port; one that is open already stays as it is.
+    Listen {
+        request: Request,
+        listener: Listener,
+    },
     /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
     Drain {
         request: Request,
@@ -104,11 +111,54 @@ impl Command {
             | Command::StartTask { request, .. }
             | Command::StopTask { request, .. }
             | Command::HttpOut { request, .. }
+            | Command::Listen { request, .. }
             | Command::Statistics { request }
             | Command::Record { request, .. }
             | Command::StopRecording { request, .. }
             | Command::Drain { request } => *request,
         }
+    }
+}
+
+/// An input of line protocol beside the public port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub endpoint: Endpoint,
+    pub database: String,
+    pub retention_policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Endpoint {
+    /// A datagram is a body. `buffer_bytes` of the kernel's buffer, 0: the system's default.
+    Udp {
+        address: String,
+        buffer_bytes: u64,
+    },
+    /// Lines, one after the other.
+    Tcp {
+        address: String,
+    },
+    Unix {
+        path: String,
+    },
+}
+
+impl Endpoint {
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Endpoint::Udp { .. } => "UDP",
+            Endpoint::Tcp { .. } => "TCP",
+            Endpoint::Unix { .. } => "UNIX",
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Endpoint::Udp { address: place, .. } | Endpoint::Tcp { address: place } | Endpoint::Unix { path: place }) =
+            self;
+        write!(f, "{} {place}", self.protocol())
     }
 }
 
@@ -155,6 +205,8 @@ pub enum Reply {
     /// JSON rows in order of first appearance of their groups, comma-separated, without brackets; `None` before any.
     HttpOut(Option<String>),
     Statistics(Box<Statistics>),
+    /// Where a listener really listens.
+    Listening(String),
 }
 
 /// Why a command was not carried out.
@@ -172,6 +224,8 @@ pub enum Refusal {
     NotJson(String),
     #[error("no recording {0} is running")]
     UnknownRecording(String),
+    #[error("cannot listen on {0}")]
+    CannotListen(String),
     #[error("the data plane is shutting down")]
     Draining,
 }

@@ -7,6 +7,7 @@ mod check;
 mod duration;
 mod environment;
 mod file;
+mod listeners;
 mod overrides;
 mod sections;
 pub mod services;

@@ -245,12 +245,24 @@ pub struct UdfFunction {
     pub timeout: Span,
 }
 
+/// A listener for streams of lines without HTTP.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Lines {
+    /// `HOST:PORT`, or the path of a unix socket behind `unix:`.
+    pub bind_address: String,
+    pub database: String,
+    pub retention_policy: String,
+}
+
 /// What only Farad has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Farad {
     /// 0: as many as cores.
     pub shards: usize,
+    /// Streams of lines without HTTP.
+    pub lines: Vec<Lines>,
     /// How shards receive: `auto` (io_uring where the kernel grants it), `io_uring` or `epoll`.
     pub receive: String,
     /// Empty: the program beside this one.
@@ -346,6 +358,7 @@ global = false
 [farad]
 shards = 0
 receive = "auto"
+lines = []
 dataplane = ""
 log-format = "logfmt"
 "#;

@@ -24,7 +24,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{recording::Recordings, tasks::Tasks};
+use super::{listeners::Listeners, recording::Recordings, tasks::Tasks};
 use crate::{logging, shard::command::Failure};
 
 /// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
@@ -61,6 +61,7 @@ pub struct Link {
     /// Lines of the log, while a control plane wants them.
     pub log: Option<mpsc::Receiver<Arc<str>>>,
     pub recordings: Recordings,
+    pub listeners: Listeners,
     /// Whether no post of an httpPost node waits.
     pub outputs_are_out: Box<dyn Fn() -> bool>,
 }
@@ -224,15 +225,22 @@ impl Link {
                     (false, _) => self.log = None,
                     (true, true) => {}
                 }
+                for listener in &settings.listeners {
+                    if let Err(refusal) = self.listeners.listen(listener.clone()).await {
+                        tracing::error!(service = "run", err = %refusal, "an input is closed");
+                    }
+                }
                 self.settings.send_replace(settings);
                 Ok(Reply::Done)
             }
             Command::StartTask { fingerprint, plan, .. } => self.tasks.start(fingerprint, plan).await,
             Command::StopTask { task, .. } => self.tasks.stop(&task).await,
             Command::HttpOut { task, endpoint, .. } => self.tasks.http_out(&task, &endpoint).await,
+            Command::Listen { listener, .. } => self.listeners.listen(listener).await,
             Command::Statistics { .. } => {
                 let mut statistics = self.tasks.statistics().await;
                 statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
+                statistics.counters.extend(self.listeners.counters());
                 Ok(Reply::Statistics(Box::new(statistics)))
             }
             Command::Record { recording, .. } => self.recordings.start(*recording, &mut self.tasks).await,

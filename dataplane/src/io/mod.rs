@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod feed;
 pub mod influxdb;
 pub mod link;
+pub mod listeners;
 pub mod post;
 pub mod recording;
 pub mod relay;

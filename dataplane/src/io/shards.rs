@@ -1,15 +1,21 @@
 //! All shards, as the I/O thread addresses them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     reactor::Wake,
-    shard::command::{Command, Handover},
+    shard::{
+        command::{Command, Handover},
+        inputs::Input,
+    },
 };
 
 /// Connections that each shard serves, by its index.
@@ -69,6 +75,12 @@ impl Shards {
     pub async fn connection(&self, connection: Handover) {
         let shard = self.loads.take_least();
         self.send(shard, Command::Connection(connection)).await;
+    }
+
+    /// The same for a stream of lines.
+    pub async fn lines(&self, stream: OwnedFd, input: Arc<Input>) {
+        let shard = self.loads.take_least();
+        self.send(shard, Command::Lines { stream, input }).await;
     }
 
     /// Waits for room. A shard that is gone takes nothing: the process is about to end.

@@ -109,6 +109,11 @@ impl BodyErrors {
         self.lines == 0
     }
 
+    /// Refused lines.
+    pub fn count(&self) -> usize {
+        self.lines
+    }
+
     /// The answer's body: one line a refused line, and how many more there are.
     pub fn into_text(mut self) -> Vec<u8> {
         let more = self.lines - self.listed;

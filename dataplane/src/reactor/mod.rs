@@ -12,6 +12,7 @@
 //! kernels and containers that refuse io_uring. Buffers are page-aligned in both ([`pages`]): the kernel's copy into a
 //! buffer a few bytes past a page's begin takes several times as long as into one at its begin.
 
+mod datagrams;
 mod epoll;
 mod pages;
 mod probe;
@@ -22,6 +23,7 @@ mod wake;
 
 use std::{io, ops::Range, os::fd::OwnedFd, rc::Rc, str::FromStr, sync::Arc, time::Duration};
 
+pub use datagrams::{Datagrams, set_up as set_up_datagrams};
 pub use probe::{Refused, probe};
 pub use wake::Wake;
 

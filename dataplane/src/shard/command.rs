@@ -1,6 +1,6 @@
 //! What the I/O thread asks of a shard, and what a shard tells the I/O thread.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, os::fd::OwnedFd, sync::Arc};
 
 use bytes::BytesMut;
 use proto::{
@@ -9,6 +9,7 @@ use proto::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::inputs::Input;
 use crate::{
     gate::Gate,
     io::recording::Taps,
@@ -31,6 +32,16 @@ pub struct Handover {
 
 pub enum Command {
     Connection(Handover),
+    /// A connection that sends lines without HTTP.
+    Lines {
+        stream: OwnedFd,
+        input: Arc<Input>,
+    },
+    /// A non-blocking socket that receives datagrams.
+    Datagrams {
+        socket: OwnedFd,
+        input: Arc<Input>,
+    },
     /// Builds the operators of a task; points come with the next [`Command::Route`].
     Start {
         instance: Instance,

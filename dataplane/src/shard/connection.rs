@@ -9,7 +9,7 @@
 //! Nothing here waits: bytes come in as they are received, and what cannot be used yet is held (little, because the
 //! connection is not read on then).
 
-use std::{borrow::Cow, os::fd::OwnedFd, rc::Rc};
+use std::{borrow::Cow, os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use rustix::{
     io::Errno,
@@ -17,6 +17,7 @@ use rustix::{
 };
 
 use super::{
+    inputs::{Input, Stream},
     intake::{Intake, Refusal, Target},
     limits::{BODY_BYTES_MAX, UNPACK_BYTES},
     ring::Ticket,
@@ -74,6 +75,8 @@ enum Phase {
     Unpack(Box<Unpacking>),
     /// The blocks of a body wait for room in the rings.
     Committed(Request, Vec<Ticket>),
+    /// Lines without HTTP.
+    Stream(Box<Stream>),
     /// The next request is not a write.
     Leaving,
     /// Refused inside a request: what still comes is thrown away until the peer has read the answer.
@@ -132,6 +135,12 @@ impl Connection {
         Connection { stream, phase: Phase::Head, held, searched: 0, unsent: Vec::new(), ended: false }
     }
 
+    /// A connection that sends lines without HTTP.
+    pub fn of_lines(stream: Rc<OwnedFd>, input: Arc<Input>) -> Connection {
+        let phase = Phase::Stream(Box::new(Stream::new(input)));
+        Connection { phase, ..Connection::new(stream, Vec::new()) }
+    }
+
     pub fn wish(&self) -> Wish {
         match self.phase {
             _ if self.wants_write() => Wish::Go,
@@ -145,7 +154,11 @@ impl Connection {
 
     /// Whether more bytes can be used, or at least kept.
     pub fn receives(&self) -> bool {
-        let uses = matches!(self.phase, Phase::Head | Phase::Body(_) | Phase::Lingering) && self.unsent.is_empty();
+        let uses = match &self.phase {
+            Phase::Head | Phase::Body(_) | Phase::Lingering => self.unsent.is_empty(),
+            Phase::Stream(stream) => !stream.is_waiting(),
+            _ => false,
+        };
         uses || self.held.is_empty()
     }
 
@@ -159,6 +172,7 @@ impl Connection {
         let body = match &self.phase {
             Phase::Body(body) => body.intake.bytes() + body.packed.as_ref().map_or(0, Vec::capacity),
             Phase::Unpack(body) => body.intake.bytes() + body.gunzip.bytes(),
+            Phase::Stream(stream) => stream.bytes(),
             _ => 0,
         };
         self.held.capacity() + self.unsent.len() + body
@@ -171,12 +185,16 @@ impl Connection {
 
     /// Whether its answer waits for rings to take blocks.
     pub fn is_committed(&self) -> bool {
-        matches!(self.phase, Phase::Committed(..))
+        match &self.phase {
+            Phase::Committed(..) => true,
+            Phase::Stream(stream) => stream.is_waiting(),
+            _ => false,
+        }
     }
 
     /// Whether nothing of a request has arrived, or of its head at most.
     pub fn is_between_requests(&self) -> bool {
-        matches!(self.phase, Phase::Head) && self.unsent.is_empty()
+        matches!(self.phase, Phase::Head | Phase::Stream(_)) && self.unsent.is_empty()
     }
 
     /// Gives up the held bytes: the connection goes on elsewhere.
@@ -215,6 +233,11 @@ impl Connection {
                 self.answer(shard, &request, Ok(()));
             }
         }
+        if let Phase::Stream(stream) = &mut self.phase
+            && stream.waits(shard)
+        {
+            return;
+        }
         let mut held = std::mem::take(&mut self.held);
         let used = self.consume(shard, &held);
         held.drain(..used.min(held.len()));
@@ -223,7 +246,13 @@ impl Connection {
             held = Vec::new();
         }
         self.held = held;
-        let waits = matches!(self.phase, Phase::Committed(..) | Phase::Unpack(_) | Phase::Leaving);
+        if self.ended
+            && self.held.is_empty()
+            && let Phase::Stream(stream) = &mut self.phase
+        {
+            stream.end(shard, clock::now());
+        }
+        let waits = self.is_committed() || matches!(self.phase, Phase::Unpack(_) | Phase::Leaving);
         if self.ended && self.unsent.is_empty() && !waits {
             self.phase = Phase::Over;
         }
@@ -249,6 +278,16 @@ impl Connection {
                     let Some(end) = end else { return used };
                     if let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::Head) {
                         self.finish(shard, *body, end);
+                    }
+                }
+                Phase::Stream(_) if rest.is_empty() => return used,
+                Phase::Stream(stream) => {
+                    if stream.is_waiting() {
+                        return used;
+                    }
+                    used = input.len();
+                    if !stream.receive(shard, rest, clock::now()) {
+                        self.phase = Phase::Over;
                     }
                 }
                 Phase::Lingering | Phase::Over => return input.len(),

@@ -1,13 +1,14 @@
 //! The connections of a shard: their numbers, their events, and the account of what they hold.
 
-use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
+use std::{net::SocketAddr, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use slab::Slab;
 
 use super::{
     command::Handover,
     connection::{Connection, Wish},
-    limits::{DRAIN_LIMIT, HELD_BYTES_MAX, LINGER, STAGED_BYTES_MAX, STALL_LIMIT},
+    inputs::Input,
+    limits::{DRAIN_LIMIT, HELD_BYTES_MAX, LINGER, PORTS_MAX, STAGED_BYTES_MAX, STALL_LIMIT},
     thread::Shard,
 };
 use crate::reactor::{Reactor, Token};
@@ -18,7 +19,8 @@ pub const SWEEP: Duration = Duration::from_millis(250);
 struct Slot {
     connection: Connection,
     stream: Rc<OwnedFd>,
-    peer: std::net::SocketAddr,
+    /// Of connections that may go to the I/O thread.
+    peer: Option<SocketAddr>,
     /// In the account.
     bytes: usize,
     /// Order of arrival of its body.
@@ -60,6 +62,15 @@ pub struct Connections {
     lingering: usize,
 }
 
+/// Tokens of connections follow those of ports.
+fn token(index: usize) -> Token {
+    PORTS_MAX + index as Token
+}
+
+fn index(token: Token) -> usize {
+    token.checked_sub(PORTS_MAX).map_or(usize::MAX, |index| index as usize)
+}
+
 impl Connections {
     pub fn new(shards: usize) -> Connections {
         Connections {
@@ -96,8 +107,27 @@ impl Connections {
         let Handover { stream, peer, buffered } = handover;
         let stream = Rc::new(OwnedFd::from(stream));
         let connection = Connection::new(stream.clone(), buffered.into());
+        self.insert(reactor, shard, connection, stream, Some(peer), now);
+    }
+
+    /// Takes a connection that sends lines without HTTP.
+    pub fn stream(&mut self, reactor: &mut Reactor, shard: &mut Shard, stream: OwnedFd, input: Arc<Input>, now: i64) {
+        let stream = Rc::new(stream);
+        let connection = Connection::of_lines(stream.clone(), input);
+        self.insert(reactor, shard, connection, stream, None, now);
+    }
+
+    fn insert(
+        &mut self,
+        reactor: &mut Reactor,
+        shard: &mut Shard,
+        connection: Connection,
+        stream: Rc<OwnedFd>,
+        peer: Option<SocketAddr>,
+        now: i64,
+    ) {
         let entry = self.slots.vacant_entry();
-        let token = entry.key() as Token;
+        let token = token(entry.key());
         if let Err(error) = reactor.add(token, stream.clone()) {
             tracing::error!(%error, "a shard cannot take a connection");
             shard.loads.release(shard.index);
@@ -115,11 +145,14 @@ impl Connections {
             going: Going::Stays,
         });
         self.update(reactor, shard, token, |connection, shard| connection.go_on(shard), now);
+        if shard.draining && self.slots.get(index(token)).is_some_and(|slot| slot.connection.is_between_requests()) {
+            self.close(reactor, token, Going::Closes);
+        }
     }
 
     /// Takes received bytes; [`Connections::settle`] follows when their buffer is back.
     pub fn received(&mut self, shard: &mut Shard, token: Token, bytes: &[u8]) {
-        match self.slots.get_mut(token as usize) {
+        match self.slots.get_mut(index(token)) {
             Some(slot) if slot.is_going() => slot.connection.keep(bytes),
             Some(slot) => slot.connection.received(shard, bytes),
             None => {}
@@ -140,13 +173,11 @@ impl Connections {
 
     /// The reactor has let go of a connection.
     pub fn removed(&mut self, shard: &mut Shard, token: Token) {
-        let Some(slot) = self.slots.try_remove(token as usize) else { return };
+        let Some(slot) = self.slots.try_remove(index(token)) else { return };
         self.bytes -= slot.bytes;
         shard.loads.release(shard.index);
         let Slot { connection, stream, peer, going, .. } = slot;
-        if going != Going::Leaves {
-            return;
-        }
+        let Some(peer) = peer.filter(|_| going == Going::Leaves) else { return };
         let buffered = connection.into_held().as_slice().into();
         let Ok(stream) = Rc::try_unwrap(stream) else { return };
         if shard.effects.relays.try_send(Handover { stream: stream.into(), peer, buffered }).is_err() {
@@ -174,7 +205,7 @@ impl Connections {
             self.close(reactor, token, Going::Closes);
         }
         for token in self.tokens(|_| true) {
-            if let Some(slot) = self.slots.get_mut(token as usize) {
+            if let Some(slot) = self.slots.get_mut(index(token)) {
                 slot.moved = now;
             }
         }
@@ -190,7 +221,7 @@ impl Connections {
         let oldest = self.oldest();
         for token in self.tokens(|slot| slot.stalled) {
             if (room || Some(token) == oldest)
-                && let Some(slot) = self.slots.get_mut(token as usize)
+                && let Some(slot) = self.slots.get_mut(index(token))
             {
                 slot.stalled = false;
                 slot.moved = now;
@@ -213,7 +244,7 @@ impl Connections {
         }
         if self.stalled > 0
             && let Some(oldest) = self.oldest()
-            && self.slots.get(oldest as usize).is_some_and(|slot| older(slot, STALL_LIMIT))
+            && self.slots.get(index(oldest)).is_some_and(|slot| older(slot, STALL_LIMIT))
         {
             shard.bodies_stalled += 1;
             self.update(reactor, shard, oldest, |connection, shard| connection.give_up(shard), now);
@@ -223,12 +254,12 @@ impl Connections {
 
     fn tokens(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<Token> {
         let found = self.slots.iter().filter(|(_, slot)| wanted(slot));
-        found.map(|(token, _)| token as Token).collect()
+        found.map(|(index, _)| token(index)).collect()
     }
 
     fn oldest(&self) -> Option<Token> {
         let bodies = self.slots.iter().filter(|(_, slot)| slot.connection.has_body());
-        bodies.min_by_key(|(_, slot)| slot.age).map(|(token, _)| token as Token)
+        bodies.min_by_key(|(_, slot)| slot.age).map(|(index, _)| token(index))
     }
 
     /// Lets a connection do something, then does what it wishes.
@@ -240,7 +271,7 @@ impl Connections {
         act: impl FnOnce(&mut Connection, &mut Shard),
         now: i64,
     ) {
-        match self.slots.get_mut(token as usize) {
+        match self.slots.get_mut(index(token)) {
             Some(slot) if !slot.is_going() => act(&mut slot.connection, shard),
             _ => return,
         }
@@ -249,7 +280,7 @@ impl Connections {
 
     /// Does what a connection wishes after something has happened to it.
     pub fn settle(&mut self, reactor: &mut Reactor, token: Token, now: i64) {
-        let Some(slot) = self.slots.get_mut(token as usize).filter(|slot| !slot.is_going()) else { return };
+        let Some(slot) = self.slots.get_mut(index(token)).filter(|slot| !slot.is_going()) else { return };
         slot.moved = now;
         let bytes = slot.connection.bytes();
         self.bytes = self.bytes - slot.bytes + bytes;
@@ -263,7 +294,7 @@ impl Connections {
         if self.bytes > self.bytes_max && !self.has_room(token) {
             return self.close(reactor, token, Going::Closes);
         }
-        let Some(slot) = self.slots.get_mut(token as usize) else { return };
+        let Some(slot) = self.slots.get_mut(index(token)) else { return };
         match slot.connection.wish() {
             Wish::Go => {}
             Wish::Work if slot.stalled => {}
@@ -296,7 +327,7 @@ impl Connections {
     /// Over the limit: whether the connection may stay. Bodies but the oldest wait; what else holds much must go.
     fn has_room(&mut self, token: Token) -> bool {
         let oldest = self.oldest();
-        let Some(slot) = self.slots.get_mut(token as usize) else { return true };
+        let Some(slot) = self.slots.get_mut(index(token)) else { return true };
         if !slot.connection.has_body() {
             return slot.bytes <= HELD_BYTES_MAX;
         }
@@ -308,7 +339,7 @@ impl Connections {
     }
 
     fn close(&mut self, reactor: &mut Reactor, token: Token, going: Going) {
-        let Some(slot) = self.slots.get_mut(token as usize) else { return };
+        let Some(slot) = self.slots.get_mut(index(token)) else { return };
         self.lingering -= usize::from(slot.going == Going::Lingers);
         self.stalled -= usize::from(std::mem::take(&mut slot.stalled));
         slot.going = going;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock,
-    line::{Cutter, Lines, Precision},
+    line::{BodyErrors, Cutter, Lines, Precision},
 };
 
 /// Where lines go and how their timestamps are meant.
@@ -30,6 +30,15 @@ pub enum Refusal {
     NoDatabase,
     #[error("the cache of series started over meanwhile, try again")]
     StartedOver,
+}
+
+/// What was sent of a stream of lines.
+#[derive(Default)]
+pub struct Sent {
+    pub tickets: Vec<Ticket>,
+    pub points: u64,
+    /// Lines that were left out.
+    pub errors: BodyErrors,
 }
 
 pub struct Intake {
@@ -81,6 +90,45 @@ impl Intake {
             }
             result => result,
         }
+    }
+
+    /// Sends the whole lines of a part of a stream, without the bad ones; the rest of the part goes on in the next.
+    pub fn send_whole(&mut self, shard: &mut Shard, part: &[u8]) -> Sent {
+        let mut line = Vec::new();
+        let mut rest = part;
+        if !self.stash.is_empty() {
+            let end = self.cutter.end(part);
+            let (before, after) = part.split_at_checked(end.unwrap_or(part.len())).unwrap_or_default();
+            self.stash.extend_from_slice(before);
+            if end.is_none() {
+                return Sent::default();
+            }
+            line = std::mem::take(&mut self.stash);
+            rest = after;
+        }
+        let (whole, begun) = rest.split_at_checked(self.cutter.cut(rest)).unwrap_or_default();
+        self.stash.extend_from_slice(begun);
+        self.send_good(shard, &[&line, whole])
+    }
+
+    /// Sends what a stream ended with.
+    pub fn send_rest(&mut self, shard: &mut Shard) -> Sent {
+        let line = std::mem::take(&mut self.stash);
+        self.send_good(shard, &[&line])
+    }
+
+    fn send_good(&mut self, shard: &mut Shard, parts: &[&[u8]]) -> Sent {
+        let before = shard.receiver.counters.points;
+        // Once more if the cache of series starts over: it is empty then.
+        for _ in 0..2 {
+            parts.iter().filter(|part| !part.is_empty()).for_each(|part| self.stage(shard, part));
+            let Some(staging) = &mut self.staging else { break };
+            let errors = std::mem::take(&mut staging.errors);
+            if let Ok(tickets) = self.commit(shard) {
+                return Sent { tickets, points: shard.receiver.counters.points - before, errors };
+            }
+        }
+        Sent::default()
     }
 
     /// Sends what was staged; with bad lines nothing is sent.

@@ -16,6 +16,12 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// Largest body, packed or not. Larger: 413 and the connection closes.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 
+/// UDP ports of one shard. More are refused.
+pub const PORTS_MAX: u32 = 256;
+
+/// Longest line of a stream of lines. Longer: the connection closes.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
 /// What a connection may hold outside of bodies while there is no room. More: it closes.
 pub const HELD_BYTES_MAX: usize = 64 << 10;
 

@@ -23,6 +23,7 @@ use super::{
     limits::{SERIES_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
+    ports::Ports,
     receiver::{Counters, Receiver},
     reingest::Reingest,
     ring::{Ends, Item, Outbound},
@@ -83,6 +84,7 @@ struct Thread {
     wake: Arc<Wake>,
     shard: Shard,
     connections: Connections,
+    ports: Ports,
     inbox: Inbox,
     commands: mpsc::Receiver<Command>,
     /// A command, until what was accepted before it has run.
@@ -119,6 +121,7 @@ pub fn run(start: Start) -> io::Result<()> {
             bodies_stalled: 0,
         },
         connections: Connections::new(start.shards),
+        ports: Ports::default(),
         inbox: Inbox::new(start.ends.inbound),
         commands: start.commands,
         command: None,
@@ -147,7 +150,7 @@ impl Thread {
         self.reactor.wait(sleep)?;
         self.wake.stay_awake();
         self.now = clock::now();
-        let Thread { reactor, shard, connections, inbox, now, .. } = self;
+        let Thread { reactor, shard, connections, ports, inbox, now, .. } = self;
         for _ in 0..TURN_SLICES {
             if !inbox.run(&mut shard.owner, &shard.effects, *now) {
                 break;
@@ -171,11 +174,12 @@ impl Thread {
                 Event::Ended(token) => connections.ended(reactor, shard, token, *now),
                 Event::Writable(token) => connections.writable(reactor, shard, token, *now),
                 Event::Removed(token) => connections.removed(shard, token),
-                Event::Readable(_) => {}
+                Event::Readable(token) => ports.readable(token),
             }
         }
         connections.work(reactor, shard, *now);
         shard.reingest.clone().turn(shard);
+        ports.turn(shard, *now);
         connections.make_room(reactor, shard, *now);
         self.timers();
         let goes_on = self.command();
@@ -191,6 +195,7 @@ impl Thread {
         !self.inbox.is_empty()
             || self.connections.has_work()
             || self.shard.reingest.has_work()
+            || self.ports.has_work()
             || !self.commands.is_empty()
     }
 
@@ -256,6 +261,10 @@ impl Thread {
             Command::Connection(handover) => {
                 self.connections.connect(&mut self.reactor, shard, handover, *now);
             }
+            Command::Lines { stream, input } => {
+                self.connections.stream(&mut self.reactor, shard, stream, input, *now);
+            }
+            Command::Datagrams { socket, input } => self.ports.open(&mut self.reactor, socket, input),
             Command::Start { instance, plan, route, epoch, reply } => {
                 let (effects, dropped, reingest) =
                     (shard.effects.clone(), shard.dropped.clone(), shard.reingest.clone());
@@ -289,6 +298,7 @@ impl Thread {
             }
             Command::Drain { reply } => {
                 shard.draining = true;
+                self.ports.close(&mut self.reactor);
                 self.connections.drain(&mut self.reactor, shard, *now);
                 self.drained = Some(reply);
             }
