@@ -76,7 +76,8 @@ impl Head {
     }
 }
 
-/// A head shorter than this is checked before its end has arrived.
+/// Until this much of a head was there, each piece is checked at once, so that garbage is not waited for; a longer one is
+/// read again when its end has arrived.
 const EARLY_BYTES_MAX: usize = 2 << 10;
 
 /// Reads a head that arrives in pieces. `searched` is how much of the buffer was searched for its end before (0 for a new
@@ -97,10 +98,6 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed<Head>, HeadError> {
     let ended = memmem::find(text, b"\n\r\n").is_some() || memmem::find(text, b"\n\n").is_some();
     if !ended && buffer.len() > HEAD_BYTES_MAX {
         return Err(HeadError::TooLarge);
-    }
-    // Garbage need not be waited for, but a long head is not read again with every piece of it.
-    if !ended && text.len() > EARLY_BYTES_MAX {
-        return Ok(Parsed::Partial);
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
@@ -316,6 +313,11 @@ mod tests {
             [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello"[..], b"GET / HTTP/9.9\r\n", b"GET / nonsense\r\n"]
         {
             assert_eq!(parse(garbage).unwrap_err().status(), 400, "{garbage:?}");
+        }
+        // However much comes at once.
+        for begin in ["\x16\x03\x01 ", "GET / HTTP/9.9\r\n", "GET / HTTP/1.1\r\nHost: x\r\nno header\r\n"] {
+            let garbage = format!("{begin}{}", "y".repeat(3 * EARLY_BYTES_MAX));
+            assert_eq!(parse_from(garbage.as_bytes(), &mut 0).unwrap_err().status(), 400, "{begin:?}");
         }
     }
 
