@@ -51,8 +51,9 @@ impl Relay {
         let Handover { stream, peer, mut buffered } = connection;
         let mut client = TcpStream::from_std(stream).ok()?;
         let mut control = None;
+        let mut searched = 0;
         loop {
-            let head = match http::parse(&buffered) {
+            let head = match http::parse_from(&buffered, &mut searched) {
                 Ok(Parsed::Complete(head)) if is_write(&head) => {
                     if !self.may_write(&head, &mut client).await {
                         return None;
@@ -61,7 +62,10 @@ impl Relay {
                     self.shards.connection(Handover { stream, peer, buffered }).await;
                     return Some(());
                 }
-                Ok(Parsed::Complete(head)) => head,
+                Ok(Parsed::Complete(head)) => {
+                    searched = 0;
+                    head
+                }
                 Ok(Parsed::Partial) => {
                     buffered.reserve(READ_BYTES);
                     match client.read_buf(&mut buffered).await {
