@@ -6,7 +6,7 @@
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -109,7 +109,8 @@ impl Listeners {
                 (address, Some(tokio::task::spawn_local(accept)))
             }
             Endpoint::Unix { path } => {
-                if std::os::unix::net::UnixStream::connect(path).is_err() {
+                let is_socket = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+                if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
                     // Left by a predecessor that nobody listens behind any more.
                     let _ = std::fs::remove_file(path);
                 }
