@@ -5,7 +5,10 @@ mod bodies;
 mod connections;
 mod series;
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use farad_tests::{
     load::{LINES, Load},
@@ -17,12 +20,17 @@ use farad_tests::{
 /// machines with other work.
 const SOON: Duration = Duration::from_secs(3);
 
+/// One test at a time: how long others wait says something only where nothing else uses the machine.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs something hostile beside well-behaved writers. Afterwards every point of theirs is counted once, none of their
 /// writes was refused or took longer than `slowest`, both processes are the same as before, and they hold at most `growth`
 /// bytes more.
 fn beside_other_writers(growth: u64, slowest: Duration, hostile: impl FnOnce(&Server)) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let server = Server::start(2, &[]).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(server.define("t", COUNTING).ok(), Some(200));
+    let defined = server.define("t", COUNTING);
+    assert!(matches!(defined, Ok(200)), "{defined:?}\n{}", server.log());
     let load = Load::start(&server);
     assert!(until(Duration::from_secs(5), || load.seen().accepted > 20));
     let processes = || (Some(server.control_pid()), server.dataplane_pid());
