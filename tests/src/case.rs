@@ -126,6 +126,11 @@ impl Case {
         Duration::from_secs_f64(self.options.settle)
     }
 
+    /// Whether its result depends on what the clock says between its steps, which a machine with other work may draw apart.
+    pub fn follows_the_clock(&self) -> bool {
+        self.options.settle > 0.0
+    }
+
     /// Whether the server must have a cluster: an influxDBOut does not start without one.
     pub fn needs_influxdb(&self) -> bool {
         self.kind == Kind::Batch

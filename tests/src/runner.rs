@@ -15,7 +15,7 @@ use crate::{
     compare::{by_group, differences},
     http::{self, Answer, encode},
     influxdb::InfluxDb,
-    server::until,
+    server::{patience, until},
     sink::Sink,
 };
 
@@ -41,6 +41,7 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// What differs, a line each; nothing when the case passes.
     pub fn run(&self, case: &Case) -> Vec<String> {
+        self.sink.forget(&format!("/{}", case.name));
         let found = match case.kind {
             Kind::Api => self.run_steps(case),
             Kind::Stream | Kind::Batch => self.run_task(case),
@@ -227,7 +228,7 @@ impl Runner<'_> {
         let steps: Vec<Step> = serde_json::from_str(&case.text("steps.json", &self.sink.url())?)?;
         let mut found = Vec::new();
         for (number, step) in steps.iter().enumerate() {
-            let deadline = Instant::now() + Duration::from_secs_f64(step.until).min(self.limit);
+            let deadline = Instant::now() + (Duration::from_secs_f64(step.until) * patience()).min(self.limit);
             let differences = loop {
                 let differences = differences(&step.response, &self.seen(case, step)?, 1e-9);
                 if differences.is_empty() || Instant::now() >= deadline {

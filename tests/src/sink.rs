@@ -44,6 +44,12 @@ impl Sink {
         rest.map(|(path, bodies)| (path[prefix.len()..].to_owned(), bodies.clone())).collect()
     }
 
+    /// Forgets what arrived below `prefix`.
+    pub fn forget(&self, prefix: &str) {
+        let below = format!("{prefix}/");
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).retain(|path, _| !path.starts_with(&below));
+    }
+
     /// How many bodies arrived below `prefix`.
     pub fn count(&self, prefix: &str) -> usize {
         let below = format!("{prefix}/");
