@@ -1,44 +1,36 @@
 //! Handlers of topics, as they were defined over the API.
 
-use heed::Env;
-
-use super::{StoreError, Table};
+use super::{
+    StoreError,
+    table::{Keyed, Table},
+};
 use crate::alert::TopicHandler;
 
 /// Stands between topic and id in a key; neither can hold it.
 const SEPARATOR: char = '\0';
 
 #[derive(Clone)]
-pub struct HandlerTable {
-    pub(super) env: Env,
-    pub(super) table: Table,
+pub struct HandlerTable(pub(super) Table<TopicHandler>);
+
+impl Keyed for TopicHandler {
+    fn key(&self) -> String {
+        key(&self.topic, &self.id)
+    }
 }
 
 impl HandlerTable {
     /// All handlers, by topic and id.
     pub fn all(&self) -> Result<Vec<TopicHandler>, StoreError> {
-        let transaction = self.env.read_txn()?;
-        let mut handlers = Vec::new();
-        for entry in self.table.iter(&transaction)? {
-            handlers.push(serde_json::from_slice(entry?.1)?);
-        }
-        Ok(handlers)
+        self.0.all()
     }
 
     /// Writes a handler; `old` is the id that it had before, if another.
     pub fn replace(&self, old: Option<&str>, handler: &TopicHandler) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        if let Some(old) = old {
-            self.table.delete(&mut transaction, &key(&handler.topic, old))?;
-        }
-        self.table.put(&mut transaction, &key(&handler.topic, &handler.id), &serde_json::to_vec(handler)?)?;
-        Ok(transaction.commit()?)
+        self.0.replace(old.map(|old| key(&handler.topic, old)).as_deref(), handler)
     }
 
     pub fn delete(&self, topic: &str, id: &str) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.delete(&mut transaction, &key(topic, id))?;
-        Ok(transaction.commit()?)
+        self.0.delete(&key(topic, id))
     }
 }
 

@@ -7,6 +7,7 @@ mod handlers;
 mod overrides;
 mod recordings;
 mod replays;
+mod table;
 mod tasks;
 mod templates;
 mod topics;
@@ -18,10 +19,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use heed::{
-    CompactionOption, Database, Env, EnvOpenOptions,
-    types::{Bytes, Str},
-};
+use heed::{CompactionOption, Env, EnvOpenOptions};
+use table::Table;
+
+use crate::{alert::TopicHandler, auth::User, config::Override};
 
 pub use handlers::HandlerTable;
 pub use overrides::OverrideTable;
@@ -49,21 +50,19 @@ pub enum StoreError {
     Json(#[from] serde_json::Error),
 }
 
-/// A table: names to JSON.
-type Table = Database<Str, Bytes>;
-
 /// An open store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     env: Env,
-    tasks: Table,
-    templates: Table,
-    topics: Table,
-    handlers: Table,
-    overrides: Table,
-    recordings: Table,
-    replays: Table,
-    users: Table,
+    tasks: TaskTable,
+    templates: Table<StoredTemplate>,
+    topics: Table<topics::Events>,
+    handlers: Table<TopicHandler>,
+    overrides: Table<Override>,
+    recordings: RecordingTable,
+    replays: ReplayTable,
+    users: Table<User>,
+    tokens: Table<String>,
 }
 
 impl Store {
@@ -76,36 +75,33 @@ impl Store {
         // nothing else maps or truncates the files while they are open.
         let env = unsafe { EnvOpenOptions::new().map_size(BYTES_MAX).max_dbs(16).open(path) }.map_err(open_error)?;
         let mut transaction = env.write_txn()?;
-        let tasks = env.create_database(&mut transaction, Some("tasks"))?;
-        let templates = env.create_database(&mut transaction, Some("templates"))?;
-        let topics = env.create_database(&mut transaction, Some("topics"))?;
-        let handlers = env.create_database(&mut transaction, Some("handlers"))?;
-        let overrides = env.create_database(&mut transaction, Some("overrides"))?;
-        let recordings = env.create_database(&mut transaction, Some("recordings"))?;
-        let replays = env.create_database(&mut transaction, Some("replays"))?;
-        let users = env.create_database(&mut transaction, Some("users"))?;
+        let store = Store {
+            tasks: Table::open(&env, &mut transaction, "tasks")?,
+            templates: Table::open(&env, &mut transaction, "templates")?,
+            topics: Table::open(&env, &mut transaction, "topics")?,
+            handlers: Table::open(&env, &mut transaction, "handlers")?,
+            overrides: Table::open(&env, &mut transaction, "overrides")?,
+            recordings: Table::open(&env, &mut transaction, "recordings")?,
+            replays: Table::open(&env, &mut transaction, "replays")?,
+            users: Table::open(&env, &mut transaction, "users")?,
+            tokens: Table::open(&env, &mut transaction, "tokens")?,
+            env: env.clone(),
+        };
         transaction.commit()?;
-        Ok(Store { env, tasks, templates, topics, handlers, overrides, recordings, replays, users })
+        Ok(store)
     }
 
     /// Reads everything; the error says what cannot be read.
     pub fn verify(&self) -> Result<(), StoreError> {
-        let transaction = self.env.read_txn()?;
-        let tables = [
-            &self.tasks,
-            &self.templates,
-            &self.topics,
-            &self.handlers,
-            &self.overrides,
-            &self.recordings,
-            &self.replays,
-            &self.users,
-        ];
-        for table in tables {
-            for entry in table.iter(&transaction)? {
-                serde_json::from_slice::<serde::de::IgnoredAny>(entry?.1)?;
-            }
-        }
+        self.tasks.all()?;
+        self.templates.all()?;
+        self.topics.all()?;
+        self.handlers.all()?;
+        self.overrides.all()?;
+        self.recordings.all()?;
+        self.replays.all()?;
+        self.users.all()?;
+        self.tokens.all()?;
         Ok(())
     }
 
@@ -123,34 +119,34 @@ impl Store {
     }
 
     pub fn tasks(&self) -> TaskTable {
-        TaskTable { env: self.env.clone(), table: self.tasks }
+        self.tasks.clone()
     }
 
     pub fn templates(&self) -> TemplateTable {
-        TemplateTable { env: self.env.clone(), table: self.templates, tasks: self.tasks }
+        TemplateTable { templates: self.templates.clone(), tasks: self.tasks.clone() }
     }
 
     pub fn handlers(&self) -> HandlerTable {
-        HandlerTable { env: self.env.clone(), table: self.handlers }
+        HandlerTable(self.handlers.clone())
     }
 
     pub fn users(&self) -> UserTable {
-        UserTable { env: self.env.clone(), table: self.users }
+        UserTable { users: self.users.clone(), tokens: self.tokens.clone() }
     }
 
     pub fn overrides(&self) -> OverrideTable {
-        OverrideTable { env: self.env.clone(), table: self.overrides }
+        OverrideTable(self.overrides.clone())
     }
 
     pub fn recordings(&self) -> RecordingTable {
-        RecordingTable { env: self.env.clone(), table: self.recordings }
+        self.recordings.clone()
     }
 
     pub fn replays(&self) -> ReplayTable {
-        ReplayTable { env: self.env.clone(), table: self.replays }
+        self.replays.clone()
     }
 
     pub fn topics(&self) -> TopicTable {
-        TopicTable { env: self.env.clone(), table: self.topics }
+        TopicTable(self.topics.clone())
     }
 }

@@ -1,9 +1,8 @@
 //! Replays by id.
 
-use heed::Env;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Table};
+use super::table::{Keyed, Table};
 use crate::{recording::Status, replay::Clock};
 
 /// A replay as the API shows it (reference: http-api §17).
@@ -24,32 +23,10 @@ pub struct StoredReplay {
     pub stats: serde_json::Value,
 }
 
-#[derive(Clone)]
-pub struct ReplayTable {
-    pub(super) env: Env,
-    pub(super) table: Table,
-}
+pub type ReplayTable = Table<StoredReplay>;
 
-impl ReplayTable {
-    /// All replays, in order of id.
-    pub fn all(&self) -> Result<Vec<StoredReplay>, StoreError> {
-        let transaction = self.env.read_txn()?;
-        let mut replays = Vec::new();
-        for entry in self.table.iter(&transaction)? {
-            replays.push(serde_json::from_slice(entry?.1)?);
-        }
-        Ok(replays)
-    }
-
-    pub fn put(&self, replay: &StoredReplay) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.put(&mut transaction, &replay.id, &serde_json::to_vec(replay)?)?;
-        Ok(transaction.commit()?)
-    }
-
-    pub fn delete(&self, id: &str) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.delete(&mut transaction, id)?;
-        Ok(transaction.commit()?)
+impl Keyed for StoredReplay {
+    fn key(&self) -> String {
+        self.id.clone()
     }
 }

@@ -1,10 +1,9 @@
 //! Tasks by id.
 
-use heed::Env;
 use proto::plan::Dbrp;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Table};
+use super::table::{Keyed, Table};
 use crate::tick::vars::Vars;
 
 /// A task as it was defined, and when. Times are nanoseconds since 1970; `last_enabled` is `None` until the first time.
@@ -23,41 +22,11 @@ pub struct StoredTask {
     pub last_enabled: Option<i64>,
 }
 
-#[derive(Clone)]
-pub struct TaskTable {
-    pub(super) env: Env,
-    pub(super) table: Table,
-}
+pub type TaskTable = Table<StoredTask>;
 
-impl TaskTable {
-    /// All tasks, in order of id.
-    pub fn all(&self) -> Result<Vec<StoredTask>, StoreError> {
-        let transaction = self.env.read_txn()?;
-        let mut tasks = Vec::new();
-        for entry in self.table.iter(&transaction)? {
-            tasks.push(serde_json::from_slice(entry?.1)?);
-        }
-        Ok(tasks)
-    }
-
-    pub fn put(&self, task: &StoredTask) -> Result<(), StoreError> {
-        self.replace(None, task)
-    }
-
-    /// Puts a task and, if it had another id before, removes that, at once.
-    pub fn replace(&self, old: Option<&str>, task: &StoredTask) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        if let Some(old) = old {
-            self.table.delete(&mut transaction, old)?;
-        }
-        self.table.put(&mut transaction, &task.id, &serde_json::to_vec(task)?)?;
-        Ok(transaction.commit()?)
-    }
-
-    pub fn delete(&self, id: &str) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.delete(&mut transaction, id)?;
-        Ok(transaction.commit()?)
+impl Keyed for StoredTask {
+    fn key(&self) -> String {
+        self.id.clone()
     }
 }
 

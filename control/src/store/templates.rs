@@ -1,9 +1,11 @@
 //! Templates by id, with the tasks that a change of one touches.
 
-use heed::Env;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, StoredTask, Table};
+use super::{
+    StoreError, StoredTask,
+    table::{Keyed, Table},
+};
 
 /// A template as it was defined, and when, in nanoseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,20 +18,20 @@ pub struct StoredTemplate {
 
 #[derive(Clone)]
 pub struct TemplateTable {
-    pub(super) env: Env,
-    pub(super) table: Table,
-    pub(super) tasks: Table,
+    pub(super) templates: Table<StoredTemplate>,
+    pub(super) tasks: Table<StoredTask>,
+}
+
+impl Keyed for StoredTemplate {
+    fn key(&self) -> String {
+        self.id.clone()
+    }
 }
 
 impl TemplateTable {
     /// All templates, in order of id.
     pub fn all(&self) -> Result<Vec<StoredTemplate>, StoreError> {
-        let transaction = self.env.read_txn()?;
-        let mut templates = Vec::new();
-        for entry in self.table.iter(&transaction)? {
-            templates.push(serde_json::from_slice(entry?.1)?);
-        }
-        Ok(templates)
+        self.templates.all()
     }
 
     /// Puts a template, removes it under the id that it had before, if another, and puts the tasks that follow it: all or
@@ -40,21 +42,14 @@ impl TemplateTable {
         template: &StoredTemplate,
         tasks: &[StoredTask],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        if let Some(old) = old {
-            self.table.delete(&mut transaction, old)?;
-        }
-        self.table.put(&mut transaction, &template.id, &serde_json::to_vec(template)?)?;
-        for task in tasks {
-            self.tasks.put(&mut transaction, &task.id, &serde_json::to_vec(task)?)?;
-        }
-        Ok(transaction.commit()?)
+        self.templates.change(|transaction| {
+            self.templates.replace_in(transaction, old, template)?;
+            tasks.iter().try_for_each(|task| self.tasks.replace_in(transaction, None, task))
+        })
     }
 
     pub fn delete(&self, id: &str) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.delete(&mut transaction, id)?;
-        Ok(transaction.commit()?)
+        self.templates.delete(id)
     }
 }
 

@@ -1,53 +1,48 @@
 //! Users by name, and the token of this server's subscriptions.
 
-use heed::Env;
-
-use super::{StoreError, Table};
+use super::{
+    StoreError,
+    table::{Keyed, Table},
+};
 use crate::auth::User;
 
-/// Key of the token: no user can have this name.
-const SUBSCRIPTION_TOKEN: &str = "\0subscription-token";
+/// Key of the token.
+const SUBSCRIPTION_TOKEN: &str = "subscriptions";
 
 #[derive(Clone)]
 pub struct UserTable {
-    pub(super) env: Env,
-    pub(super) table: Table,
+    pub(super) users: Table<User>,
+    pub(super) tokens: Table<String>,
+}
+
+impl Keyed for User {
+    fn key(&self) -> String {
+        self.name.clone()
+    }
 }
 
 impl UserTable {
     pub fn all(&self) -> Result<Vec<User>, StoreError> {
-        let transaction = self.env.read_txn()?;
-        let mut users = Vec::new();
-        for entry in self.table.iter(&transaction)? {
-            let (name, user) = entry?;
-            if name != SUBSCRIPTION_TOKEN {
-                users.push(serde_json::from_slice(user)?);
-            }
-        }
-        Ok(users)
+        self.users.all()
     }
 
     pub fn put(&self, user: &User) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.put(&mut transaction, &user.name, &serde_json::to_vec(user)?)?;
-        Ok(transaction.commit()?)
+        self.users.put(user)
     }
 
     pub fn delete(&self, name: &str) -> Result<(), StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        self.table.delete(&mut transaction, name)?;
-        Ok(transaction.commit()?)
+        self.users.delete(name)
     }
 
     /// The token, made when it is asked for the first time.
     pub fn subscription_token(&self) -> Result<String, StoreError> {
-        let mut transaction = self.env.write_txn()?;
-        if let Some(token) = self.table.get(&transaction, SUBSCRIPTION_TOKEN)? {
-            return Ok(serde_json::from_slice(token)?);
-        }
-        let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        self.table.put(&mut transaction, SUBSCRIPTION_TOKEN, &serde_json::to_vec(&token)?)?;
-        transaction.commit()?;
-        Ok(token)
+        self.tokens.change(|transaction| {
+            if let Some(token) = self.tokens.get_in(transaction, SUBSCRIPTION_TOKEN)? {
+                return Ok(token);
+            }
+            let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+            self.tokens.put_in(transaction, SUBSCRIPTION_TOKEN, &token)?;
+            Ok(token)
+        })
     }
 }
