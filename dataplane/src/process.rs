@@ -180,11 +180,18 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     tokio::task::spawn_local(influxdb::run(influxdb_received, shards.clone(), writes, drained.clone()));
     tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped));
     tokio::task::spawn_local(relay::run(relays_received, relay));
-    let accepting = tokio::task::spawn_local({
+    let (accepting, mut accepts) = watch::channel(false);
+    let accepted = tokio::task::spawn_local({
         let (shards, mut drained) = (shards.clone(), drained);
+        // Until the control plane says so it may accept on the same socket itself.
+        let accept = async move {
+            if accepts.wait_for(|accepts| *accepts).await.is_ok() {
+                accept::run(&public, &shards, tls.as_ref()).await;
+            }
+        };
         async move {
             tokio::select! {
-                () = accept::run(&public, &shards, tls.as_ref()) => {}
+                () = accept => {}
                 _ = drained.wait_for(|draining| *draining) => {}
             }
         }
@@ -198,6 +205,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         alerts: alerts_received,
         failures: failures_received,
         settings,
+        accepting,
         waiting,
         outputs_are_out: Box::new(outputs_are_out),
         alerts_dropped: 0,
@@ -212,7 +220,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             link.tasks.drain().await;
         }
     }
-    let _ = accepting.await;
+    let _ = accepted.await;
     let _ = std::fs::remove_file(&config.link);
     let _ = std::fs::remove_file(&feed_path);
     tracing::info!("the data plane has drained");

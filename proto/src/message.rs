@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Version of this module; a peer with another one is replaced (control side) or drained (data plane side).
-pub const LINK_VERSION: u32 = 2;
+pub const LINK_VERSION: u32 = 3;
 
 /// Number of a request, unique on one connection.
 pub type Request = u64;
@@ -98,6 +98,10 @@ pub enum Command {
         request: Request,
         listener: Listener,
     },
+    /// Accept client connections from now on: the tasks run that were wanted at the start, and nobody stands in any more.
+    Accept {
+        request: Request,
+    },
     /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
     Drain {
         request: Request,
@@ -113,6 +117,7 @@ impl Command {
             | Command::HttpOut { request, .. }
             | Command::Listen { request, .. }
             | Command::Statistics { request }
+            | Command::Accept { request }
             | Command::Record { request, .. }
             | Command::StopRecording { request, .. }
             | Command::Drain { request } => *request,

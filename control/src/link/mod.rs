@@ -69,7 +69,8 @@ impl Link {
         Ok(Link { stream, buffer, listener, hello, waiting: HashMap::new(), next_request: 1 })
     }
 
-    /// Configures the data plane and brings its tasks to what is wanted: those that run unchanged are left alone.
+    /// Configures the data plane and brings its tasks to what is wanted: those that run unchanged are left alone. Only then
+    /// does it accept connections, so that no task misses what was written.
     pub async fn reconcile(&mut self, settings: Settings, tasks: &Tasks, alerts: &Alerts) -> Result<(), LinkError> {
         let _ = self.ask(|request| Command::Configure { request, settings }, tasks, alerts).await?;
         let running: Vec<RunningTask> = self.hello.tasks.clone();
@@ -96,6 +97,7 @@ impl Link {
             };
             tasks.started(&name, result).await;
         }
+        let _ = self.ask(|request| Command::Accept { request }, tasks, alerts).await?;
         Ok(())
     }
 

@@ -1,39 +1,59 @@
 //! Answering on the public socket while there is no data plane.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Duration};
 
 use axum::Router;
-use tokio::{sync::oneshot, task::JoinHandle};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpStream, task::JoinHandle};
+
+/// How long a connection may take for the head of its request.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running stand-in.
 pub struct Fallback {
-    stop: oneshot::Sender<()>,
-    serving: Option<JoinHandle<()>>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Fallback {
     /// Accepts on a duplicate of the socket. Where that fails, and with TLS, requests wait in the socket's queue instead.
     pub fn start(listener: &TcpListener, router: Router, tls: bool) -> Fallback {
-        let (stop, stopped) = oneshot::channel::<()>();
         let duplicate = listener.try_clone().and_then(|listener| {
             listener.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(listener)
         });
-        let serving = duplicate.ok().filter(|_| !tls).map(|listener| {
+        let accepting = duplicate.ok().filter(|_| !tls).map(|listener| {
             tokio::spawn(async move {
-                let stopped = async { drop(stopped.await) };
-                let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => drop(tokio::spawn(serve(stream, router.clone()))),
+                        Err(error) => {
+                            tracing::error!(service = "http", err = %error, "cannot accept connections");
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                    }
+                }
             })
         });
-        Fallback { stop, serving }
+        Fallback { accepting }
     }
 
-    /// Accepts nothing more. Open connections finish their request and close, by themselves.
+    /// Accepts nothing more. What was accepted is still answered, even if its request has yet to come.
     pub async fn stop(self) {
-        let _ = self.stop.send(());
-        // Accepting ends at once; connections that are idle close with the task, which is not waited for.
-        if let Some(serving) = self.serving {
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), serving).await;
+        if let Some(accepting) = self.accepting {
+            accepting.abort();
+            let _ = accepting.await;
         }
     }
+}
+
+/// Answers one request and closes: the next one belongs to the data plane.
+async fn serve(stream: TcpStream, router: Router) {
+    let mut server = http1::Builder::new();
+    server.keep_alive(false).half_close(true).timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    // A client that leaves in the middle of its request is nobody's concern.
+    let _ = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
 }

@@ -56,6 +56,8 @@ pub struct Link {
     pub alerts: mpsc::Receiver<Box<AlertEvent>>,
     pub failures: mpsc::UnboundedReceiver<Failure>,
     pub settings: watch::Sender<Settings>,
+    /// Whether client connections are accepted.
+    pub accepting: watch::Sender<bool>,
     pub waiting: VecDeque<Box<AlertEvent>>,
     pub alerts_dropped: u64,
     /// Lines of the log, while a control plane wants them.
@@ -237,6 +239,10 @@ impl Link {
             Command::StopTask { task, .. } => self.tasks.stop(&task).await,
             Command::HttpOut { task, endpoint, .. } => self.tasks.http_out(&task, &endpoint).await,
             Command::Listen { listener, .. } => self.listeners.listen(listener).await,
+            Command::Accept { .. } => {
+                self.accepting.send_replace(true);
+                Ok(Reply::Done)
+            }
             Command::Statistics { .. } => {
                 let mut statistics = self.tasks.statistics().await;
                 statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));

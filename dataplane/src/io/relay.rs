@@ -3,10 +3,14 @@
 //! A connection comes from a shard with its next request in the buffer, and goes back to a shard with the first write.
 //! While the control plane is away, requests are answered 503.
 
-use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use proto::message::Settings;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
@@ -15,12 +19,13 @@ use tokio::{
 
 use super::{
     authorize::{self, Verdict},
+    exchange::{ExchangeError, exchange},
     shards::Shards,
 };
 use crate::{
     clock,
     gate::Gate,
-    http::{self, Answer, Framer, Head, Parsed, Piece, parse_response},
+    http::{self, Answer, Head, Parsed},
     shard::{command::Handover, connection::is_write},
 };
 
@@ -42,9 +47,6 @@ pub async fn run(mut connections: mpsc::Receiver<Handover>, relay: Relay) {
         });
     }
 }
-
-/// The connection cannot go on.
-struct Broken;
 
 impl Relay {
     async fn serve(&self, connection: Handover) -> Option<()> {
@@ -75,20 +77,23 @@ impl Relay {
                 }
                 Err(error) => {
                     let body = format!("{} {error}", error.status());
-                    let answer = Answer { status: error.status(), body: body.as_bytes(), plain: true, ..AWAY };
-                    self.answer(&mut client, answer).await;
+                    let answer = Answer {
+                        status: error.status(),
+                        body: body.as_bytes(),
+                        plain: true,
+                        retry_after: false,
+                        ..AWAY
+                    };
+                    self.refuse(&mut client, answer).await;
                     return None;
                 }
             };
             if head.expects_unknown {
-                self.answer(&mut client, Answer { status: 417, body: b"", plain: true, ..AWAY }).await;
+                let answer = Answer { status: 417, body: b"", plain: true, retry_after: false, ..AWAY };
+                self.refuse(&mut client, answer).await;
                 return None;
             }
-            let goes_on = match self.request(&mut client, &mut buffered, &head, &mut control).await {
-                Ok(goes_on) => goes_on,
-                Err(Broken) => return None,
-            };
-            if !goes_on || !head.keep_alive {
+            if !self.request(&mut client, &mut buffered, &head, &mut control).await || !head.keep_alive {
                 return None;
             }
         }
@@ -111,13 +116,7 @@ impl Relay {
             }
             Verdict::Away => self.answer(client, AWAY).await,
         }
-        // A client that is still sending its body must be able to read the answer.
-        let _ = client.shutdown().await;
-        let rest = async {
-            let mut discarded = [0; 4 << 10];
-            while matches!(client.read(&mut discarded).await, Ok(1..)) {}
-        };
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        linger(client).await;
         false
     }
 
@@ -128,106 +127,52 @@ impl Relay {
         buffered: &mut BytesMut,
         head: &Head,
         control: &mut Option<UnixStream>,
-    ) -> Result<bool, Broken> {
-        let mut upstream = match control.take() {
-            // A connection that the control plane has closed in the meantime shows as readable.
-            Some(stream) if matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) => {
-                stream
-            }
-            _ => match UnixStream::connect(self.control.as_path()).await {
+    ) -> bool {
+        let mut stream = match control.take().filter(is_open) {
+            Some(stream) => stream,
+            None => match self.connect().await {
                 Ok(stream) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "a request cannot be relayed: the control plane is away");
-                    self.answer(client, AWAY).await;
-                    return Ok(false);
+                    return self.refuse(client, AWAY).await;
                 }
             },
         };
-        let sent = buffered.split_to(head.bytes);
-        if upstream.write_all(&sent).await.is_err() {
-            self.answer(client, AWAY).await;
-            return Ok(false);
-        }
-        let mut framer = Framer::new(head.body);
-        let mut answer = BytesMut::with_capacity(READ_BYTES);
-        let mut request_done = false;
-        // The body goes up while the answer may already come down: a refusal need not wait for the rest of a body.
-        let response = loop {
-            if !request_done {
-                match framer.next(buffered) {
-                    Ok(Piece::Done) => request_done = true,
-                    Ok(Piece::Skip(bytes)) => {
-                        let framing = buffered.split_to(bytes);
-                        upstream.write_all(&framing).await.map_err(|_| Broken)?;
-                    }
-                    Ok(Piece::Data(range)) => {
-                        let data = buffered.split_to(range.end);
-                        upstream.write_all(&data).await.map_err(|_| Broken)?;
-                    }
-                    Ok(Piece::More) => {
-                        buffered.reserve(READ_BYTES);
-                        tokio::select! {
-                            read = client.read_buf(buffered) => if !matches!(read, Ok(1..)) { return Err(Broken) },
-                            read = upstream.read_buf(&mut answer) => if !matches!(read, Ok(1..)) { return self.lost(client, &answer).await },
-                        }
-                    }
-                    Err(_) => return Err(Broken),
+        match exchange(client, buffered, head, &mut stream).await {
+            Ok(exchanged) => {
+                *control = exchanged.control.then_some(stream);
+                if !exchanged.client {
+                    linger(client).await;
                 }
-                if !request_done && answer.is_empty() {
-                    continue;
-                }
+                exchanged.client
             }
-            match parse_response(&answer, head.method == "HEAD") {
-                Ok(Parsed::Complete(response)) if response.status < 200 => {
-                    let interim = answer.split_to(response.bytes);
-                    client.write_all(&interim).await.map_err(|_| Broken)?;
-                }
-                Ok(Parsed::Complete(response)) => break response,
-                Ok(Parsed::Partial) => {
-                    answer.reserve(READ_BYTES);
-                    if !matches!(upstream.read_buf(&mut answer).await, Ok(1..)) {
-                        return self.lost(client, &answer).await;
-                    }
-                }
-                Err(_) => return Err(Broken),
-            }
-        };
-        let head_bytes = answer.split_to(response.bytes);
-        client.write_all(&head_bytes).await.map_err(|_| Broken)?;
-        let mut framer = Framer::new(response.body);
-        loop {
-            match framer.next(&answer).map_err(|_| Broken)? {
-                Piece::Done => break,
-                Piece::Skip(bytes) | Piece::Data(std::ops::Range { end: bytes, .. }) => {
-                    client.write_all(answer.get(..bytes).unwrap_or_default()).await.map_err(|_| Broken)?;
-                    answer.advance(bytes);
-                }
-                Piece::More => {
-                    answer.reserve(READ_BYTES);
-                    tokio::select! {
-                        read = upstream.read_buf(&mut answer) => match read {
-                            Ok(1..) => {}
-                            Ok(_) if framer.is_until_close() => return Ok(false),
-                            _ => return Err(Broken),
-                        },
-                        // A client that leaves an endless answer ends it.
-                        read = client.read_buf(buffered) => if !matches!(read, Ok(1..)) { return Err(Broken) },
-                    }
-                }
+            Err(ExchangeError::Away) => self.refuse(client, AWAY).await,
+            Err(ExchangeError::Client) => false,
+            Err(error @ ExchangeError::Cut) => {
+                tracing::warn!(%error, target = head.target, "a request was not answered to its end");
+                false
             }
         }
-        if response.keep_alive {
-            *control = Some(upstream);
-        }
-        Ok(request_done && response.keep_alive)
     }
 
-    /// The control plane went away inside a request.
-    async fn lost(&self, client: &mut TcpStream, answer: &BytesMut) -> Result<bool, Broken> {
-        if answer.is_empty() {
-            self.answer(client, AWAY).await;
+    /// A connection to the control plane. One whose queue of connections is full is waited for.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        for _ in 0..CONNECT_ATTEMPTS {
+            match UnixStream::connect(self.control.as_path()).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(CONNECT_PAUSE).await;
+                }
+                done => return done,
+            }
         }
-        Err(Broken)
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// The last answer on a connection.
+    async fn refuse(&self, client: &mut TcpStream, answer: Answer<'_>) -> bool {
+        self.answer(client, answer).await;
+        linger(client).await;
+        false
     }
 
     async fn answer(&self, client: &mut TcpStream, answer: Answer<'_>) {
@@ -236,6 +181,22 @@ impl Relay {
         Answer { version: &version, ..answer }.write(clock::now(), &mut out);
         let _ = client.write_all(&out).await;
     }
+}
+
+/// Whether the control plane has neither closed a connection nor said anything on it unasked.
+fn is_open(control: &UnixStream) -> bool {
+    let peeked = recv(control, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(Errno::AGAIN))
+}
+
+/// Ends a connection whose client may still be sending, so that it can read the answer.
+async fn linger(client: &mut TcpStream) {
+    let _ = client.shutdown().await;
+    let rest = async {
+        let mut discarded = vec![0; 16 << 10];
+        while matches!(client.read(&mut discarded).await, Ok(1..)) {}
+    };
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// The answer while nobody is there to ask.
@@ -251,5 +212,9 @@ const AWAY: Answer<'static> = Answer {
 
 const READ_BYTES: usize = 64 << 10;
 
-/// How long what follows a refused head is read and thrown away.
+/// How long a full queue of connections to the control plane is waited for, and how often it is tried.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+const CONNECT_ATTEMPTS: usize = 500;
+
+/// How long what follows the last answer is read and thrown away.
 const LINGER: Duration = Duration::from_secs(1);
