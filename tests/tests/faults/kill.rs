@@ -122,7 +122,9 @@ fn acknowledged_definitions_survive_a_kill() {
         let back = until(Duration::from_secs(2), || acknowledged.iter().all(|id| server.is_executing(id)));
         assert!(back, "{acknowledged:?}\n{}", server.log());
         assert!(!acknowledged.is_empty());
-        assert_eq!(server.write("d", "r", "cpu,host=h v=1\n").unwrap().status, 204);
+        // Until the new data plane accepts, writers are asked to try again.
+        let written = || server.write("d", "r", "cpu,host=h v=1\n").is_ok_and(|answer| answer.status == 204);
+        assert!(until(Duration::from_secs(2), written), "{}", server.log());
         assert!(until(Duration::from_secs(2), || server.highest_count(&acknowledged[0]) > 0));
     }
 }
