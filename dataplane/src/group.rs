@@ -2,12 +2,22 @@
 //!
 //! reference: nodes-stream §1. A group is the measurement (when grouped by it) and the dimensions with their values; a
 //! tag that a point lacks is there with the value `""`.
+//!
+//! Whoever depends on a group's number holds the group itself: the state of an operator, the route of a series, a message
+//! that waits. A number is used again when nobody does, so a stale one cannot meet the group that was born after it.
+
+mod lineage;
+mod states;
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    lineage::Lineage,
+    states::{GroupStates, SavedStates},
+};
 use crate::{name::Name, tags::TagSet};
 
 /// Most groups of one task on one shard; a point of one more is dropped and counted.
@@ -58,32 +68,93 @@ impl Group {
 /// All groups of one task on one shard.
 #[derive(Debug, Default)]
 pub struct Groups {
-    by_key: HashMap<(Option<Name>, Rc<TagSet>), Rc<Group>, ahash::RandomState>,
-    /// In order of their numbers.
-    all: Vec<Rc<Group>>,
+    /// Hash of the key, and the number.
+    by_key: HashTable<(u32, u32)>,
+    hasher: ahash::RandomState,
+    /// By number.
+    all: Vec<Option<Rc<Group>>>,
+    /// Numbers without a group, the lowest last.
+    free: Vec<u32>,
+    /// Groups that came or ended since it was last looked which ones nobody holds.
+    unswept: usize,
     /// Room for the next groups, made at once so that the groups of a task stand close together: points meet them in
     /// the order of their numbers.
     room: Vec<Rc<Group>>,
 }
 
-/// What a checkpoint keeps of [`Groups`].
+/// What a checkpoint keeps of [`Groups`], by number.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct GroupsSnapshot(Vec<(Option<Name>, TagSet)>);
+pub struct GroupsSnapshot(Vec<Option<(Option<Name>, TagSet)>>);
+
+/// Fewer groups are not worth looking through.
+const SWEEP_MIN: usize = 1_024;
 
 impl Groups {
     /// The group of a measurement and dimensions, made if it is new; `None` at the limit.
     pub fn intern(&mut self, measurement: Option<Name>, tags: TagSet) -> Option<Rc<Group>> {
-        let key = (measurement, Rc::new(tags));
-        if let Some(group) = self.by_key.get(&key) {
-            return Some(group.clone());
+        let hash = self.hash(measurement, &tags);
+        let is = |(_, number): &(u32, u32)| {
+            let group = self.all.get(*number as usize).and_then(Option::as_ref);
+            group.is_some_and(|group| group.measurement == measurement && *group.tags == tags)
+        };
+        if let Some((_, number)) = self.by_key.find(spread(hash), is) {
+            return self.all.get(*number as usize).cloned().flatten();
         }
-        if self.all.len() >= GROUPS_MAX {
+        let index = self.number()?;
+        let group = self.place(Group { index, measurement, tags: Rc::new(tags) });
+        self.by_key.insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
+        if let Some(slot) = self.all.get_mut(index as usize) {
+            *slot = Some(group.clone());
+        }
+        Some(group)
+    }
+
+    /// A group has ended: once nobody holds it, its number is free.
+    pub fn ended(&mut self) {
+        self.unswept += 1;
+    }
+
+    /// A number for a new group; `None` at the limit.
+    fn number(&mut self) -> Option<u32> {
+        if self.free.is_empty() && self.unswept >= self.len().max(SWEEP_MIN) {
+            self.sweep();
+        }
+        if self.len() >= GROUPS_MAX {
+            self.settle();
+        }
+        if self.len() >= GROUPS_MAX {
             return None;
         }
-        let group = self.place(Group { index: self.all.len() as u32, measurement, tags: key.1.clone() });
-        self.by_key.insert(key, group.clone());
-        self.all.push(group.clone());
-        Some(group)
+        self.unswept += 1;
+        self.free.pop().or_else(|| {
+            self.all.push(None);
+            u32::try_from(self.all.len() - 1).ok()
+        })
+    }
+
+    /// Frees the numbers of groups that nobody holds, unless too few came and ended to make it worth while.
+    pub fn settle(&mut self) {
+        if self.unswept.saturating_mul(64) >= self.len() {
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.unswept = 0;
+        for index in 0..self.all.len() {
+            let Some(slot) = self.all.get_mut(index) else { continue };
+            let Some(group) = slot.take_if(|group| Rc::strong_count(group) == 1) else { continue };
+            let hash = self.hash(group.measurement, &group.tags);
+            if let Ok(entry) = self.by_key.find_entry(spread(hash), |(_, number)| *number as usize == index) {
+                entry.remove();
+            }
+            self.free.push(index as u32);
+        }
+        self.free.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    }
+
+    fn hash(&self, measurement: Option<Name>, tags: &TagSet) -> u32 {
+        (self.hasher.hash_one((measurement, tags)) >> 32) as u32
     }
 
     fn place(&mut self, group: Group) -> Rc<Group> {
@@ -109,87 +180,44 @@ impl Groups {
 
     /// The group with a number, as found in a checkpoint.
     pub fn get(&self, index: u32) -> Option<&Rc<Group>> {
-        self.all.get(index as usize)
+        self.all.get(index as usize)?.as_ref()
     }
 
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.all.len() - self.free.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len() == 0
     }
 
     pub fn snapshot(&self) -> GroupsSnapshot {
-        GroupsSnapshot(self.all.iter().map(|group| (group.measurement, TagSet::clone(&group.tags))).collect())
+        let key = |group: &Rc<Group>| (group.measurement, TagSet::clone(&group.tags));
+        GroupsSnapshot(self.all.iter().map(|group| group.as_ref().map(key)).collect())
     }
 
-    /// The same groups under the same numbers.
+    /// The same groups under the same numbers. Those that nobody takes up again go soon.
     pub fn restore(snapshot: GroupsSnapshot) -> Groups {
         let mut groups = Groups::default();
-        for (measurement, tags) in snapshot.0 {
-            groups.intern(measurement, tags);
+        for (index, key) in snapshot.0.into_iter().enumerate() {
+            let group = key.map(|(measurement, tags)| (groups.hash(measurement, &tags), measurement, tags));
+            let group = group.map(|(hash, measurement, tags)| {
+                groups.by_key.insert_unique(spread(hash), (hash, index as u32), |(hash, _)| spread(*hash));
+                groups.place(Group { index: index as u32, measurement, tags: Rc::new(tags) })
+            });
+            if group.is_none() {
+                groups.free.push(index as u32);
+            }
+            groups.all.push(group);
         }
+        groups.free.reverse();
         groups
     }
 }
 
-/// State by group: an array over the dense numbers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct GroupStates<T> {
-    states: Vec<Option<T>>,
-    len: usize,
-}
-
-impl<T> Default for GroupStates<T> {
-    fn default() -> Self {
-        GroupStates { states: Vec::new(), len: 0 }
-    }
-}
-
-impl<T> GroupStates<T> {
-    /// The state of `group`, made by `new` at the group's first message.
-    #[inline]
-    pub fn get_or_insert_with(&mut self, group: &Group, new: impl FnOnce() -> T) -> &mut T {
-        let index = group.index as usize;
-        if index >= self.states.len() {
-            self.states.resize_with(index + 1, || None);
-        }
-        let slot = &mut self.states[index];
-        if slot.is_none() {
-            self.len += 1;
-        }
-        slot.get_or_insert_with(new)
-    }
-
-    #[inline]
-    pub fn get_mut(&mut self, group: &Group) -> Option<&mut T> {
-        self.states.get_mut(group.index as usize)?.as_mut()
-    }
-
-    pub fn remove(&mut self, group: &Group) -> Option<T> {
-        let state = self.states.get_mut(group.index as usize)?.take();
-        self.len -= usize::from(state.is_some());
-        state
-    }
-
-    /// Number and state of each group, by number.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.states.iter().enumerate().filter_map(|(index, state)| Some((index as u32, state.as_ref()?)))
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.states.iter_mut().enumerate().filter_map(|(index, state)| Some((index as u32, state.as_mut()?)))
-    }
-
-    /// Groups that hold state.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
+/// A table wants bits at both ends of 64.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 #[cfg(test)]
@@ -214,12 +242,35 @@ mod tests {
     }
 
     #[test]
-    fn states_count_the_groups_that_have_one() {
+    fn a_number_is_free_when_nobody_holds_the_group() {
         let mut groups = Groups::default();
-        let (a, b) = (groups.intern(None, tags("h", "a")).unwrap(), groups.intern(None, tags("h", "b")).unwrap());
-        let mut states = GroupStates::default();
-        *states.get_or_insert_with(&b, || 1) += 1;
-        assert_eq!((states.len(), states.get_mut(&a)), (1, None));
-        assert_eq!((states.remove(&b), states.len()), (Some(2), 0));
+        let held: Vec<_> = (0..3).map(|n| groups.intern(None, tags("host", &n.to_string())).unwrap()).collect();
+        let stale = held[1].clone();
+        drop(held);
+        groups.settle();
+        assert_eq!((groups.len(), groups.get(0).is_none(), groups.get(1).is_some()), (1, true, true));
+        // The lowest numbers first; the one that is held is still that of its group.
+        let new = |groups: &mut Groups, value: &str| groups.intern(None, tags("host", value)).unwrap().index;
+        assert_eq!((new(&mut groups, "x"), new(&mut groups, "1"), new(&mut groups, "y")), (0, stale.index, 2));
+    }
+
+    #[test]
+    fn churn_needs_no_more_numbers_than_there_are_groups_at_a_time() {
+        let mut groups = Groups::default();
+        let kept = groups.intern(None, tags("host", "kept")).unwrap();
+        for n in 0..100_000 {
+            groups.intern(None, tags("host", &n.to_string())).unwrap();
+            groups.ended();
+        }
+        assert!(groups.all.len() <= 2 * SWEEP_MIN, "{}", groups.all.len());
+        assert_eq!(groups.intern(None, tags("host", "kept")).unwrap().index, kept.index);
+        let mut again = Groups::restore(groups.snapshot());
+        assert_eq!(
+            (again.len(), again.intern(None, tags("host", "new")).unwrap().index),
+            (groups.len(), {
+                let free = groups.free.last().copied();
+                free.unwrap_or(groups.all.len() as u32)
+            })
+        );
     }
 }

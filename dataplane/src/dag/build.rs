@@ -9,7 +9,7 @@ use proto::{
 
 use super::{demand::Demand, task::Task};
 use crate::{
-    group::Groups,
+    group::{Groups, Lineage},
     name::Name,
     node::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
@@ -43,6 +43,7 @@ pub fn build_with(
     }
     check_endpoints(plan)?;
     let demands = super::demand::demands(plan);
+    let deletions = below_deletions(plan);
     let mut slots = Vec::with_capacity(plan.nodes.len());
     for (index, node) in plan.nodes.iter().enumerate() {
         slots.push(Slot {
@@ -53,6 +54,8 @@ pub fn build_with(
             errors: 0,
             quiet: node.quiet,
             error_log: Default::default(),
+            lineage: (passes_on_in_other_groups(plan, node) && deletions.get(index) == Some(&true))
+                .then(Lineage::default),
         });
     }
     let task = plan.task.as_str().into();
@@ -73,6 +76,33 @@ fn check_endpoints(plan: &Plan) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// For each node whether groups above it can be deleted.
+fn below_deletions(plan: &Plan) -> Vec<bool> {
+    let deletes = |node: &Node| matches!(node.kind, NodeKind::Barrier(proto::plan::Barrier { delete: true, .. }));
+    let mut below: Vec<bool> = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        let parents = node.parents.iter();
+        let is_below = parents.filter_map(|parent| Some(below.get(*parent)? | deletes(plan.nodes.get(*parent)?)));
+        below.push(is_below.fold(false, |any, one| any | one));
+    }
+    below
+}
+
+/// Whether messages may leave the node in other groups than they came in.
+fn passes_on_in_other_groups(plan: &Plan, node: &Node) -> bool {
+    let on_streams = edge_in(plan, node) == EdgeType::Stream;
+    match &node.kind {
+        NodeKind::From(_) | NodeKind::GroupBy(_) | NodeKind::Join(_) => true,
+        NodeKind::Eval(plan) => on_streams && !plan.tags.is_empty(),
+        NodeKind::Sideload(plan) => on_streams && !plan.tags.is_empty(),
+        NodeKind::Default { tags, .. } => !tags.is_empty(),
+        NodeKind::Delete { tags, .. } => !tags.is_empty(),
+        NodeKind::Alert(alert) => alert.level_tag.is_some() || alert.id_tag.is_some(),
+        NodeKind::Union { rename } => !rename.is_empty(),
+        _ => false,
+    }
 }
 
 fn children(plan: &Plan, index: usize) -> Vec<Child> {

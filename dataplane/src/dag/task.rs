@@ -106,6 +106,12 @@ impl Task {
         self.context.groups.intern(measurement, tags)
     }
 
+    /// Groups that somebody holds; exact while they are few.
+    pub fn groups_held(&mut self) -> usize {
+        self.context.groups.settle();
+        self.context.groups.len()
+    }
+
     /// The task ends: lets each operator, parents first, hand on what it still owes.
     pub fn finish(&mut self, now: i64) -> Result<(), Fault> {
         self.context.now = now;

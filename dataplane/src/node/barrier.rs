@@ -23,10 +23,10 @@ pub struct Barrier {
     state: State,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default)]
 struct State {
     clocks: GroupStates<Clock>,
-    /// When to look at which group; one entry a group, and not later than its clock.
+    /// When to look at which group; one entry a group.
     due: BTreeSet<(i64, u32)>,
 }
 
@@ -37,6 +37,8 @@ struct Clock {
     name: Name,
     /// The next barrier is due.
     due: i64,
+    /// When the clock is looked at; not later.
+    queued: i64,
     /// Time that an idle barrier counts from.
     base: i64,
     /// The last barrier; older points are dropped.
@@ -55,19 +57,19 @@ impl Barrier {
     }
 
     /// The clock of a group, which starts with its first message.
-    fn clock(&mut self, name: Name, group: &Group, out: &mut Outlet<'_>) -> &mut Clock {
+    fn clock(&mut self, name: Name, group: &Rc<Group>, out: &mut Outlet<'_>) -> &mut Clock {
         let now = out.context.now;
         let due = now.saturating_add(self.interval());
         let State { clocks, due: queue } = &mut self.state;
         clocks.get_or_insert_with(group, || {
             queue.insert((due, group.index));
             out.wake_at(due);
-            Clock { name, due, base: now, mark: i64::MIN }
+            Clock { name, due, queued: due, base: now, mark: i64::MIN }
         })
     }
 
     /// A message of `time` has come to a group: an idle clock starts anew.
-    fn arrived(&mut self, name: Name, group: &Group, time: i64, out: &mut Outlet<'_>) -> &mut Clock {
+    fn arrived(&mut self, name: Name, group: &Rc<Group>, time: i64, out: &mut Outlet<'_>) -> &mut Clock {
         let idle = matches!(self.clock, BarrierClock::Idle(_));
         let due = out.context.now.saturating_add(self.interval());
         let clock = self.clock(name, group, out);
@@ -78,7 +80,9 @@ impl Barrier {
     }
 
     fn forget(&mut self, group: &Group) {
-        self.state.clocks.remove(group);
+        if let Some(clock) = self.state.clocks.remove(group) {
+            self.state.due.remove(&(clock.queued, group.index));
+        }
     }
 
     fn emit(&mut self, due: i64, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -89,6 +93,7 @@ impl Barrier {
             BarrierClock::Period(_) => due,
         };
         (clock.base, clock.mark, clock.due) = (time, time, due.saturating_add(interval));
+        clock.queued = clock.due;
         let name = clock.name;
         self.state.due.insert((clock.due, group.index));
         out.barrier(&point::Barrier { name, group, time })?;
@@ -147,10 +152,10 @@ impl Operator for Barrier {
                 break;
             }
             self.state.due.pop_first();
-            // Of a group that is gone nothing is left but this entry.
             let Some(group) = out.context.groups.get(index).cloned() else { continue };
             let Some(clock) = self.state.clocks.get_mut(&group) else { continue };
             if clock.due > due {
+                clock.queued = clock.due;
                 self.state.due.insert((clock.due, index));
             } else {
                 self.emit(due, &group, out)?;
@@ -167,93 +172,15 @@ impl Operator for Barrier {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.state)
+        to_state(&(&self.state.clocks, &self.state.due))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.state = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let (clocks, due) = from_state(state)?;
+        self.state = State { clocks: GroupStates::restore(clocks, groups), due };
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proto::plan::{EdgeType, NodeKind, Window};
-
-    use super::*;
-    use crate::{
-        node::testing::{Bench, SECOND, from, log},
-        value::Value,
-    };
-
-    /// `from` by host, a barrier, and what it lets through.
-    fn bench(clock: BarrierClock, delete: bool) -> Bench {
-        let barrier = NodeKind::Barrier(plan::Barrier { clock, delete });
-        Bench::new(vec![
-            (vec![0], EdgeType::Stream, from("", &["host"])),
-            (vec![1], EdgeType::Stream, barrier),
-            (vec![2], EdgeType::Stream, log()),
-        ])
-    }
-
-    const V: Value = Value::Int(1);
-
-    #[test]
-    fn an_idle_group_moves_on_by_the_clock_and_drops_what_is_older() {
-        let mut bench = bench(BarrierClock::Idle(5 * SECOND), false);
-        bench.point("m", "host=a", 40, V, 100).point("m", "host=b", 40, V, 103);
-        // The barrier of `a` is at 45: 44 is late, 45 is not; `b` has its own clock.
-        bench.advance(105).point("m", "host=a", 44, V, 106).point("m", "host=a", 45, V, 106);
-        bench.point("m", "host=b", 44, V, 107);
-        assert_eq!(bench.out(), ["40 host=a v=1", "40 host=b v=1", "45 host=a v=1", "44 host=b v=1"]);
-    }
-
-    #[test]
-    fn an_idle_clock_counts_from_the_last_point_even_a_late_one() {
-        let mut bench = bench(BarrierClock::Idle(5 * SECOND), false);
-        bench.point("m", "host=a", 40, V, 100).point("m", "host=a", 30, V, 104);
-        // Due at 109, not at 105, and at time 35.
-        bench.point("m", "host=a", 34, V, 108).advance(113).point("m", "host=a", 38, V, 113);
-        bench.point("m", "host=a", 39, V, 113);
-        assert_eq!(bench.out(), ["40 host=a v=1", "30 host=a v=1", "34 host=a v=1", "39 host=a v=1"]);
-    }
-
-    #[test]
-    fn a_period_is_wall_time() {
-        let mut bench = bench(BarrierClock::Period(10 * SECOND), false);
-        bench.point("m", "host=a", 1, V, 20).advance(29).point("m", "host=a", 2, V, 29);
-        bench.advance(30).point("m", "host=a", 29, V, 31).point("m", "host=a", 30, V, 31);
-        assert_eq!(bench.out(), ["1 host=a v=1", "2 host=a v=1", "30 host=a v=1"]);
-    }
-
-    #[test]
-    fn a_barrier_releases_a_window_and_deletes_its_group() {
-        let window = Window::Time { period: 2 * SECOND, every: 2 * SECOND, align: false, fill_period: false };
-        let barrier = plan::Barrier { clock: BarrierClock::Idle(3 * SECOND), delete: true };
-        let mut bench = Bench::new(vec![
-            (vec![0], EdgeType::Stream, from("", &["host"])),
-            (vec![1], EdgeType::Stream, NodeKind::Barrier(barrier)),
-            (vec![2], EdgeType::Batch, NodeKind::Window(window)),
-            (vec![3], EdgeType::Stream, NodeKind::Trickle),
-            (vec![4], EdgeType::Stream, log()),
-        ]);
-        bench.point("m", "host=a", 40, V, 100).point("m", "host=a", 41, V, 101).advance(104);
-        assert_eq!(bench.out(), ["40 host=a v=1", "41 host=a v=1"]);
-        let cardinality =
-            |bench: &mut Bench| bench.task.statistics().iter().map(|node| node.working_cardinality).sum::<u64>();
-        assert_eq!(cardinality(&mut bench), 0);
-        // A deleted group begins anew: nothing of its mark is left.
-        bench.point("m", "host=a", 1, V, 105).advance(108);
-        assert_eq!(bench.out().len(), 3);
-    }
-
-    #[test]
-    fn clocks_survive_a_checkpoint() {
-        let mut one = bench(BarrierClock::Idle(5 * SECOND), false);
-        one.point("m", "host=a", 40, V, 100).advance(105);
-        let mut other = bench(BarrierClock::Idle(5 * SECOND), false);
-        other.task.restore(one.task.snapshot().unwrap()).unwrap();
-        other.point("m", "host=a", 44, V, 106);
-        assert_eq!(other.out(), Vec::<String>::new());
-    }
-}
+mod tests;

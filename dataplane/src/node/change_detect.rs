@@ -79,8 +79,8 @@ impl Operator for ChangeDetect {
         to_state(&self.last)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.last = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.last = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }

@@ -207,9 +207,9 @@ impl Operator for Combine {
         to_state(&(&self.states, shared))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let (states, shared): (_, Vec<_>) = from_state(state)?;
-        self.states = states;
+        self.states = GroupStates::restore(states, groups);
         for ((_, lambda), shared) in self.shape.lambdas.iter_mut().zip(shared) {
             lambda.restore_shared(shared);
         }

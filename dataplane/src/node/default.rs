@@ -6,7 +6,7 @@ use proto::Value as Constant;
 
 use super::{
     Fault, Operator, Outlet, StartError,
-    rewrite::{regroup, regroup_as},
+    rewrite::{regroup, regroup_as, same_group},
 };
 use crate::{
     name::Name,
@@ -71,11 +71,11 @@ impl Operator for Default {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.defaults.fields(point.fields.all(), &mut self.fields);
         let Some(tags) = self.defaults.tags(point.tags) else {
-            return out.point(&Point { fields: (&self.fields).into(), ..*point });
+            let group = same_group(point.group, out);
+            return out.point(&Point { fields: (&self.fields).into(), group: &group, ..*point });
         };
         let tags = Rc::new(tags);
-        let Some(group) = regroup(point.group, &tags, point.name, &mut out.context.groups) else {
-            out.too_many_groups();
+        let Some(group) = regroup(point.group, &tags, point.name, out) else {
             return Ok(());
         };
         out.point(&Point {
@@ -91,11 +91,10 @@ impl Operator for Default {
         // The begin message has no fields, so each default field counts once for it.
         self.defaults.fields_defaulted += self.defaults.fields.len() as u64;
         let group = match self.defaults.tags(&batch.group.tags) {
-            None => Some(batch.group.clone()),
-            Some(tags) => regroup_as(batch.group, tags, batch.name, &mut out.context.groups),
+            None => Some(same_group(batch.group, out)),
+            Some(tags) => regroup_as(batch.group, tags, batch.name, out),
         };
         let Some(group) = group else {
-            out.too_many_groups();
             return Ok(());
         };
         self.rows.clear();

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Fault, Operator, Outlet, StartError, rewrite::regroup_as};
+use super::{
+    Fault, Operator, Outlet, StartError,
+    rewrite::{regroup_as, same_group},
+};
 use crate::{
     name::Name,
     point::{Batch, Point, Row, Rows, SeriesNumber},
@@ -54,12 +57,12 @@ impl Operator for Delete {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.deleted.fields(point.fields.all(), &mut self.fields);
         let Some(tags) = self.deleted.tags(point.tags) else {
-            return out.point(&Point { fields: (&self.fields).into(), ..*point });
+            let group = same_group(point.group, out);
+            return out.point(&Point { fields: (&self.fields).into(), group: &group, ..*point });
         };
         // A deleted tag leaves the dimensions.
         let dimensions = point.group.tags.without(&self.deleted.tags);
-        let Some(group) = regroup_as(point.group, dimensions, point.name, &mut out.context.groups) else {
-            out.too_many_groups();
+        let Some(group) = regroup_as(point.group, dimensions, point.name, out) else {
             return Ok(());
         };
         let tags = Rc::new(tags);
@@ -74,11 +77,10 @@ impl Operator for Delete {
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let group = match self.deleted.tags(&batch.group.tags) {
-            None => Some(batch.group.clone()),
-            Some(tags) => regroup_as(batch.group, tags, batch.name, &mut out.context.groups),
+            None => Some(same_group(batch.group, out)),
+            Some(tags) => regroup_as(batch.group, tags, batch.name, out),
         };
         let Some(group) = group else {
-            out.too_many_groups();
             return Ok(());
         };
         self.rows.clear();

@@ -126,8 +126,8 @@ impl Operator for Derivative {
         to_state(&self.previous)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.previous = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.previous = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl Eval {
     /// Works out one point into the scratch; returns its tags if they change.
     fn point_of(
         &mut self,
-        group: &Group,
+        group: &Rc<Group>,
         time: i64,
         fields: Fields<'_>,
         tags: &TagSet,
@@ -146,8 +146,7 @@ impl Operator for Eval {
             Ok(None) => out.point(&Point { fields: (&self.scratch.fields).into(), ..*point }),
             Ok(Some(tags)) => {
                 let tags = Rc::new(tags);
-                let Some(group) = regroup(point.group, &tags, point.name, &mut out.context.groups) else {
-                    out.too_many_groups();
+                let Some(group) = regroup(point.group, &tags, point.name, out) else {
                     return Ok(());
                 };
                 let fields = (&self.scratch.fields).into();
@@ -195,9 +194,9 @@ impl Operator for Eval {
         to_state(&(&self.states, shared))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let (states, shared): (_, Vec<_>) = from_state(state)?;
-        self.states = states;
+        self.states = GroupStates::restore(states, groups);
         for ((_, lambda), shared) in self.lambdas.iter_mut().zip(shared) {
             lambda.restore_shared(shared);
         }

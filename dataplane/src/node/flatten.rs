@@ -156,8 +156,8 @@ impl Operator for Flatten {
         to_state(&self.pending)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.pending = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.pending = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }

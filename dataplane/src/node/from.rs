@@ -67,11 +67,10 @@ impl Operator for From {
             }
         }
         let time = gotime::round(gotime::truncate(point.time, self.truncate), self.round);
-        let Some(group) = self.grouping.group(point, false, &mut out.context.groups) else {
-            out.too_many_groups();
-            return Ok(());
-        };
-        out.point(&Point { group: &group, time, ..*point })
+        match self.grouping.group(point, false, out) {
+            Some(group) => out.point(&Point { group: &group, time, ..*point }),
+            None => Ok(()),
+        }
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {

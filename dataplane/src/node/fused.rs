@@ -236,8 +236,9 @@ impl Operator for Fused {
         to_state(&(&self.windows, &self.accumulators))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        (self.windows, self.accumulators) = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let (windows, accumulators) = from_state(state)?;
+        (self.windows, self.accumulators) = (GroupStates::restore(windows, groups), accumulators);
         Ok(())
     }
 }

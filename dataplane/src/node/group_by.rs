@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BySeries, Fault, Operator, Outlet, SnapshotError, StartError, from_state, grouping::Grouping, to_state};
 use crate::{
-    group::{Group, Groups},
+    group::{Group, GroupStates, Groups, SavedStates},
     name::Name,
     point::{Barrier, Batch, Point, Row, Rows},
 };
@@ -20,7 +20,9 @@ pub fn new(dimensions: &Dimensions, edge: EdgeType) -> Result<Box<dyn Operator>,
     let grouping = Grouping::new(dimensions).map_err(StartError::new)?;
     Ok(match edge {
         EdgeType::Stream => Box::new(StreamGroupBy { grouping }),
-        EdgeType::Batch => Box::new(BatchGroupBy { grouping, held: Held::default() }),
+        EdgeType::Batch => {
+            Box::new(BatchGroupBy { grouping, time: None, held: GroupStates::default(), order: Vec::new() })
+        }
     })
 }
 
@@ -31,12 +33,9 @@ struct StreamGroupBy {
 impl Operator for StreamGroupBy {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let by_measurement = point.group.measurement.is_some();
-        match self.grouping.group(point, by_measurement, &mut out.context.groups) {
+        match self.grouping.group(point, by_measurement, out) {
             Some(group) => out.point(&Point { group: &group, ..*point }),
-            None => {
-                out.too_many_groups();
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 
@@ -56,31 +55,34 @@ impl Operator for StreamGroupBy {
 
 struct BatchGroupBy {
     grouping: Grouping,
-    held: Held,
-}
-
-/// Groups of one begin time, in order of first appearance.
-#[derive(Default, Serialize, Deserialize)]
-struct Held {
+    /// Begin time of the batches whose points are held.
     time: Option<i64>,
-    groups: Vec<HeldGroup>,
+    held: GroupStates<Held>,
+    /// In order of first appearance.
+    order: Vec<Rc<Group>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct HeldGroup {
-    group: u32,
+struct Held {
     /// Of the batch that opened the group.
     name: Name,
     rows: Vec<Row>,
 }
 
+#[derive(Deserialize)]
+struct Snapshot {
+    time: Option<i64>,
+    held: SavedStates<Held>,
+    order: Vec<u32>,
+}
+
 impl BatchGroupBy {
     fn flush(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let Some(time) = self.held.time else { return Ok(()) };
-        for mut held in std::mem::take(&mut self.held.groups) {
-            held.rows.sort_by_key(|row| row.as_ref().time());
-            let Some(group) = out.context.groups.get(held.group).cloned() else { continue };
-            out.batch(&Batch { name: held.name, group: &group, time, rows: Rows::new(&held.rows) })?;
+        let Some(time) = self.time.take() else { return Ok(()) };
+        for group in std::mem::take(&mut self.order) {
+            let Some(Held { name, mut rows }) = self.held.remove(&group) else { continue };
+            rows.sort_by_key(|row| row.as_ref().time());
+            out.batch(&Batch { name, group: &group, time, rows: Rows::new(&rows) })?;
         }
         Ok(())
     }
@@ -92,9 +94,9 @@ impl Operator for BatchGroupBy {
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        if self.held.time != Some(batch.time) {
+        if self.time != Some(batch.time) {
             self.flush(out)?;
-            self.held.time = Some(batch.time);
+            self.time = Some(batch.time);
         }
         let by_measurement = batch.group.measurement.is_some();
         for row in batch.rows.iter() {
@@ -103,40 +105,49 @@ impl Operator for BatchGroupBy {
                 out.too_many_groups();
                 continue;
             };
-            match self.held.groups.iter_mut().find(|held| held.group == group.index) {
-                Some(held) => held.rows.push(row.to_row()),
-                None => {
-                    let rows = vec![row.to_row()];
-                    self.held.groups.push(HeldGroup { group: group.index, name: batch.name, rows });
-                }
-            }
+            out.regrouped(batch.group, &group);
+            let order = &mut self.order;
+            let held = self.held.get_or_insert_with(&group, || {
+                order.push(group.clone());
+                Held { name: batch.name, rows: Vec::new() }
+            });
+            held.rows.push(row.to_row());
         }
         Ok(())
     }
 
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        if self.held.time.is_some_and(|time| time != barrier.time) {
+        if self.time.is_some_and(|time| time != barrier.time) {
             self.flush(out)?;
-            self.held.time = None;
         }
         out.barrier(barrier)
     }
 
+    /// What is held of the groups that end goes with them.
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.held.groups.retain(|held| held.group != group.index);
-        out.delete_group(group)
+        for group in out.ending(group) {
+            if self.held.remove(&group).is_some() {
+                self.order.retain(|held| held.index != group.index);
+            }
+            out.deleted(&group)?;
+        }
+        Ok(())
     }
 
     fn cardinality(&self) -> u64 {
-        self.held.groups.len() as u64
+        self.held.len() as u64
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.held)
+        let order: Vec<u32> = self.order.iter().map(|group| group.index).collect();
+        to_state(&(self.time, &self.held, order))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.held = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let Snapshot { time, held, order } = from_state(state)?;
+        self.time = time;
+        self.held = GroupStates::restore(held, groups);
+        self.order = order.into_iter().filter_map(|index| groups.get(index).cloned()).collect();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use proto::plan::{DimensionTags, Dimensions};
 
+use super::Outlet;
 use crate::{
     group::{Group, Groups},
     name::{Name, TooManyNames},
@@ -35,8 +36,18 @@ impl Grouping {
         Ok(Grouping { by_measurement: dimensions.by_measurement, tags, by_series: Vec::new() })
     }
 
-    /// The group of a point; `None` at the limit of groups. `by_measurement` adds to the grouping's own.
-    pub fn group(&mut self, point: &Point<'_>, by_measurement: bool, groups: &mut Groups) -> Option<Rc<Group>> {
+    /// The group of a point; `None` at the limit of groups, which is then reported. `by_measurement` adds to the
+    /// grouping's own.
+    pub fn group(&mut self, point: &Point<'_>, by_measurement: bool, out: &mut Outlet<'_>) -> Option<Rc<Group>> {
+        let group = self.remembered(point, by_measurement, &mut out.context.groups);
+        match &group {
+            Some(group) => out.regrouped(point.group, group),
+            None => out.too_many_groups(),
+        }
+        group
+    }
+
+    fn remembered(&mut self, point: &Point<'_>, by_measurement: bool, groups: &mut Groups) -> Option<Rc<Group>> {
         if point.series == SeriesNumber::NONE {
             return self.find(point.name, point.tags, by_measurement, groups);
         }

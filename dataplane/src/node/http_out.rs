@@ -15,7 +15,6 @@ use crate::{
 pub struct HttpOut {
     endpoint: String,
     last: GroupStates<Last>,
-    groups: Vec<Option<Rc<Group>>>,
 }
 
 /// What a group showed last; rendered only when somebody asks.
@@ -45,30 +44,16 @@ impl HttpOut {
     /// A leading `/` of the endpoint does not count.
     pub fn new(endpoint: &str) -> HttpOut {
         let endpoint = endpoint.strip_prefix('/').unwrap_or(endpoint).to_owned();
-        HttpOut { endpoint, last: GroupStates::default(), groups: Vec::new() }
+        HttpOut { endpoint, last: GroupStates::default() }
     }
 
     fn set(&mut self, group: &Rc<Group>, order: u64, content: Content) {
         let last = self.last.get_or_insert_with(group, || Last { order, content: Content::Nothing });
         last.content = content;
-        self.know(group);
     }
 
-    fn know(&mut self, group: &Rc<Group>) {
-        let index = group.index as usize;
-        if index >= self.groups.len() {
-            self.groups.resize(index + 1, None);
-        }
-        if let Some(known) = self.groups.get_mut(index)
-            && known.is_none()
-        {
-            *known = Some(group.clone());
-        }
-    }
-
-    fn render(&self, index: u32, content: &Content) -> Result<String, String> {
+    fn render(group: &Rc<Group>, content: &Content) -> Result<String, String> {
         let mut out = String::new();
-        let Some(Some(group)) = self.groups.get(index as usize) else { return Ok("null".to_owned()) };
         let empty = Name::new("").map_err(|error| error.to_string())?;
         let done = match content {
             Content::Nothing => {
@@ -110,7 +95,6 @@ impl Operator for HttpOut {
         if let Some(row) = row {
             last.content = Content::Point { name: point.name, row };
         }
-        self.know(point.group);
         out.point(point)
     }
 
@@ -124,15 +108,11 @@ impl Operator for HttpOut {
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let order = out.context.order;
         self.last.get_or_insert_with(barrier.group, || Last { order, content: Content::Nothing });
-        self.know(barrier.group);
         out.barrier(barrier)
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.last.remove(group);
-        if let Some(known) = self.groups.get_mut(group.index as usize) {
-            *known = None;
-        }
         out.delete_group(group)
     }
 
@@ -145,14 +125,12 @@ impl Operator for HttpOut {
     }
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
-        self.last = from_state(state)?;
-        let known: Vec<_> = self.last.iter().filter_map(|(index, _)| groups.get(index).cloned()).collect();
-        known.iter().for_each(|group| self.know(group));
+        self.last = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 
     fn http_out(&self) -> Option<HttpOutRows<'_>> {
-        let rows = self.last.iter().map(|(index, last)| (last.order, self.render(index, &last.content)));
+        let rows = self.last.iter().map(|(group, last)| (last.order, Self::render(group, &last.content)));
         Some(HttpOutRows { endpoint: &self.endpoint, rows: rows.collect() })
     }
 }

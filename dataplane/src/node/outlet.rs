@@ -6,7 +6,7 @@ use proto::message::AlertEvent;
 
 use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest, udf::UdfRequest};
 use crate::{
-    group::{GROUPS_MAX, Group, Groups},
+    group::{GROUPS_MAX, Group, Groups, Lineage},
     point::{Barrier, Batch, Point},
 };
 
@@ -21,6 +21,8 @@ pub struct Slot {
     /// `.quiet()`: errors are counted, not logged.
     pub quiet: bool,
     pub error_log: ErrorLog,
+    /// Where the node passes messages on in other groups, and groups above it are deleted.
+    pub lineage: Option<Lineage>,
 }
 
 /// An edge to a child.
@@ -119,6 +121,7 @@ pub struct Outlet<'a> {
     errors: &'a mut u64,
     quiet: bool,
     error_log: &'a mut ErrorLog,
+    lineage: &'a mut Option<Lineage>,
     /// The slots behind this operator's; `offset` is the index of the first.
     behind: &'a mut [Slot],
     offset: usize,
@@ -141,6 +144,7 @@ pub fn run_slot<R>(
         errors: &mut slot.errors,
         quiet: slot.quiet,
         error_log: &mut slot.error_log,
+        lineage: &mut slot.lineage,
         behind,
         offset: index + 1,
         context,
@@ -160,11 +164,35 @@ impl Outlet<'_> {
     }
 
     pub fn barrier(&mut self, barrier: &Barrier<'_>) -> Result<(), Fault> {
+        self.regrouped(barrier.group, barrier.group);
         self.each_child(false, |operator, port, out| operator.barrier(port, barrier, out))
     }
 
+    /// A group has ended. A node that passes on in other groups ends those that came of it alone.
     pub fn delete_group(&mut self, group: &Rc<Group>) -> Result<(), Fault> {
+        self.ending(group).iter().try_for_each(|group| self.deleted(group))
+    }
+
+    /// The groups below that end with `group`, which is not told to anybody yet.
+    pub fn ending(&mut self, group: &Rc<Group>) -> Vec<Rc<Group>> {
+        match self.lineage {
+            Some(lineage) => lineage.end(group),
+            None => vec![group.clone()],
+        }
+    }
+
+    /// A group below has ended.
+    pub fn deleted(&mut self, group: &Rc<Group>) -> Result<(), Fault> {
+        self.context.groups.ended();
         self.each_child(false, |operator, port, out| operator.delete_group(port, group, out))
+    }
+
+    /// What came in the group `above` is passed on in the group `below`.
+    #[inline]
+    pub fn regrouped(&mut self, above: &Rc<Group>, below: &Rc<Group>) {
+        if let Some(lineage) = self.lineage {
+            lineage.note(above, below);
+        }
     }
 
     /// Runs `act` as if this operator were its `nth` child: for a fused operator, which does a child's work and hands on

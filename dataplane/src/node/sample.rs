@@ -73,8 +73,8 @@ impl Operator for Sample {
         to_state(&self.counts)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.counts = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.counts = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }

@@ -143,8 +143,7 @@ impl Operator for Sideload {
         let loaded = self.load(point.tags, out)?;
         self.merge(point.fields.all(), &loaded);
         let tags = &loaded.tags;
-        let Some(group) = rewrite::regroup(point.group, tags, point.name, &mut out.context.groups) else {
-            out.too_many_groups();
+        let Some(group) = rewrite::regroup(point.group, tags, point.name, out) else {
             return Ok(());
         };
         let series = if self.tags.is_empty() { point.series } else { SeriesNumber::NONE };

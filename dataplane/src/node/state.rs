@@ -126,9 +126,9 @@ impl Operator for StateTracker {
         to_state(&(&self.states, self.predicate.snapshot_shared()))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let (states, shared) = from_state(state)?;
-        self.states = states;
+        self.states = GroupStates::restore(states, groups);
         self.predicate.restore_shared(shared);
         Ok(())
     }

@@ -5,7 +5,6 @@
 use std::rc::Rc;
 
 use proto::plan;
-use serde::{Deserialize, Serialize};
 
 use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
 use crate::{
@@ -26,7 +25,7 @@ pub struct Stats {
     counted: Counted,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default)]
 struct Counted {
     /// Points so far, by group; a group is here from its first point and for ever.
     groups: GroupStates<i64>,
@@ -103,19 +102,19 @@ impl Operator for Stats {
                 None => Ok(()),
             };
         }
-        for (index, count) in self.counted.groups.iter() {
-            let Some(group) = out.context.groups.get(index).cloned() else { continue };
-            self.emit(&group, *count, time, out)?;
+        for (group, count) in self.counted.groups.iter() {
+            self.emit(group, *count, time, out)?;
         }
         Ok(())
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.counted)
+        to_state(&(&self.counted.groups, self.counted.started))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.counted = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let (counts, started) = from_state(state)?;
+        self.counted = Counted { groups: GroupStates::restore(counts, groups), started };
         Ok(())
     }
 }

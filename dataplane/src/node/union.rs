@@ -6,7 +6,7 @@ use std::{collections::VecDeque, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
+use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite::renamed, to_state};
 use crate::{
     group::{Group, Groups},
     name::Name,
@@ -23,21 +23,23 @@ pub struct Union {
     waiting: usize,
 }
 
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default)]
 struct Queue {
     messages: VecDeque<Message>,
     /// Time of the head, or of the last one that there was; `None` before any.
     mark: Option<i64>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 struct Message {
     time: i64,
     name: Name,
-    /// Number of the group.
-    group: u32,
+    group: Rc<Group>,
     body: Body,
 }
+
+/// What a checkpoint keeps of a queue: time, name, number of the group and body of each message, and the mark.
+type SavedQueue = (Vec<(i64, Name, u32, Body)>, Option<i64>);
 
 #[derive(Clone, Serialize, Deserialize)]
 enum Body {
@@ -111,20 +113,8 @@ impl Union {
     }
 
     fn emit(&self, message: Message, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let Some(group) = out.context.groups.get(message.group).cloned() else { return Ok(()) };
         let name = self.rename.unwrap_or(message.name);
-        let group = match group.measurement {
-            Some(measurement) if measurement != name => {
-                match out.context.groups.intern(Some(name), (*group.tags).clone()) {
-                    Some(group) => group,
-                    None => {
-                        out.too_many_groups();
-                        return Ok(());
-                    }
-                }
-            }
-            _ => group,
-        };
+        let Some(group) = renamed(&message.group, name, out) else { return Ok(()) };
         let time = message.time;
         match message.body {
             Body::Point { database, retention_policy, row } => {
@@ -146,17 +136,17 @@ impl Operator for Union {
             retention_policy: point.retention_policy,
             row: Row::new(point.time, point.tags.clone(), point.fields.all()),
         };
-        self.arrive(port, Message { time: point.time, name: point.name, group: point.group.index, body }, out)
+        self.arrive(port, Message { time: point.time, name: point.name, group: point.group.clone(), body }, out)
     }
 
     fn batch(&mut self, port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let body = Body::Batch(batch.rows.iter().map(|row| row.to_row()).collect());
-        self.arrive(port, Message { time: batch.time, name: batch.name, group: batch.group.index, body }, out)
+        self.arrive(port, Message { time: batch.time, name: batch.name, group: batch.group.clone(), body }, out)
     }
 
     /// Barriers keep their place among the messages.
     fn barrier(&mut self, port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let (time, name, group) = (barrier.time, barrier.name, barrier.group.index);
+        let (time, name, group) = (barrier.time, barrier.name, barrier.group.clone());
         self.arrive(port, Message { time, name, group, body: Body::Barrier }, out)
     }
 
@@ -165,7 +155,7 @@ impl Operator for Union {
         if let Some(queue) = self.queues.get_mut(port) {
             queue.mark = queue.messages.front().map(|head| head.time).or(queue.mark);
             let before = queue.messages.len();
-            queue.messages.retain(|message| message.group != group.index);
+            queue.messages.retain(|message| message.group.index != group.index);
             self.waiting -= before - queue.messages.len();
         }
         self.emit_ready(out)?;
@@ -181,11 +171,16 @@ impl Operator for Union {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.queues)
+        let message = |message: &Message| (message.time, message.name, message.group.index, message.body.clone());
+        let queue = |queue: &Queue| (queue.messages.iter().map(message).collect(), queue.mark);
+        to_state(&self.queues.iter().map(queue).collect::<Vec<SavedQueue>>())
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.queues = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let message = |(time, name, group, body)| Some(Message { time, name, group: groups.get(group)?.clone(), body });
+        let queue =
+            |(messages, mark): SavedQueue| Queue { messages: messages.into_iter().filter_map(message).collect(), mark };
+        self.queues = from_state::<Vec<SavedQueue>>(state)?.into_iter().map(queue).collect();
         self.waiting = self.queues.iter().map(|queue| queue.messages.len()).sum();
         Ok(())
     }

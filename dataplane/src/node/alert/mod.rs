@@ -15,11 +15,11 @@ use proto::{
     plan::{self, TopicLevel},
     value::Level,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite, to_state};
 use crate::{
-    group::{Group, GroupStates, Groups},
+    group::{Group, GroupStates, Groups, SavedStates},
     name::Name,
     point::{Batch, Point, Row, Rows, SeriesNumber},
     row,
@@ -97,9 +97,9 @@ struct Sent {
     duration: i64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Snapshot {
-    states: GroupStates<GroupState>,
+    states: SavedStates<GroupState>,
     levels: LevelsState,
     known: Vec<(usize, String, Level, i64)>,
 }
@@ -172,7 +172,7 @@ impl Alert {
     }
 
     /// Makes sure that the group has a state: a new group starts at the level that its id has in the topics.
-    fn meet(&mut self, name: Name, group: &Group, tags: &TagSet) -> Result<(), Fault> {
+    fn meet(&mut self, name: Name, group: &Rc<Group>, tags: &TagSet) -> Result<(), Fault> {
         let is_new = self.states.get_mut(group).is_none();
         if !is_new && !self.id_can_fail {
             return Ok(());
@@ -338,14 +338,11 @@ impl Operator for Alert {
             None => out.point(&passed),
             Some(tags) => {
                 let tags = Rc::new(tags);
-                match rewrite::regroup(point.group, &tags, point.name, &mut out.context.groups) {
+                match rewrite::regroup(point.group, &tags, point.name, out) {
                     Some(group) => {
                         out.point(&Point { tags: &tags, group: &group, series: SeriesNumber::NONE, ..passed })
                     }
-                    None => {
-                        out.too_many_groups();
-                        Ok(())
-                    }
+                    None => Ok(()),
                 }
             }
         };
@@ -391,11 +388,10 @@ impl Operator for Alert {
             return out.batch(batch);
         }
         let group = match Self::add_tags(&self.outputs, &sent, &tags) {
-            None => Some(batch.group.clone()),
-            Some(tags) => rewrite::regroup_as(batch.group, tags, batch.name, &mut out.context.groups),
+            None => Some(rewrite::same_group(batch.group, out)),
+            Some(tags) => rewrite::regroup_as(batch.group, tags, batch.name, out),
         };
         let Some(group) = group else {
-            out.too_many_groups();
             return Ok(());
         };
         let mut rows = std::mem::take(&mut self.scratch.rows);
@@ -440,14 +436,10 @@ impl Operator for Alert {
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let snapshot: Snapshot = from_state(state)?;
-        for (index, state) in snapshot.states.iter() {
-            if let Some(group) = groups.get(index)
-                && state.level() != Level::Ok
-            {
-                self.inhibitors.set(index, &group.tags, true);
-            }
+        self.states = GroupStates::restore(snapshot.states, groups);
+        for (group, _) in self.states.iter().filter(|(_, state)| state.level() != Level::Ok) {
+            self.inhibitors.set(group.index, &group.tags, true);
         }
-        self.states = snapshot.states;
         self.levels.restore(snapshot.levels);
         let known = snapshot.known.into_iter().map(|(topic, id, level, time)| ((topic, id.into()), (level, time)));
         self.known = known.collect();

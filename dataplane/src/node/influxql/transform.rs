@@ -190,8 +190,8 @@ impl Operator for Transform {
         to_state(&self.states)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.states = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.states = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }

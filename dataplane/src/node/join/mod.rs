@@ -9,13 +9,12 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use proto::plan;
-use serde::{Deserialize, Serialize};
 
 use self::{
-    on::Matching,
+    on::{Matching, is_specific},
     sets::{Part, Set, Sets},
 };
-use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
+use super::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, rewrite::renamed, to_state};
 use crate::{
     gotime::round,
     group::{Group, GroupStates, Groups},
@@ -54,7 +53,7 @@ enum Fill {
     With(Value),
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default)]
 struct State {
     groups: GroupStates<Sets>,
     matching: Matching,
@@ -97,7 +96,7 @@ impl Join {
             return self.put(port, time, group, part, out);
         }
         let parents = self.shape.prefixes.len();
-        if group.tags.len() > on.len() {
+        if is_specific(on, group) {
             let matches = self.state.matching.specific(on, parents, (port, time), group);
             self.put(port, time, group, part, out)?;
             for (port, part) in matches {
@@ -105,10 +104,8 @@ impl Join {
             }
             return Ok(());
         }
-        for index in self.state.matching.matched(on, parents, (port, time), group, &part) {
-            if let Some(group) = out.context.groups.get(index).cloned() {
-                self.put(port, time, &group, part.clone(), out)?;
-            }
+        for group in self.state.matching.matched(on, parents, (port, time), group, &part) {
+            self.put(port, time, &group, part.clone(), out)?;
         }
         Ok(())
     }
@@ -128,6 +125,21 @@ impl Join {
         let ready = sets.ready();
         self.state.waiting = self.state.waiting + sets.len() - before;
         self.shape.emit_all(ready, group, out)
+    }
+
+    /// A parent has come to `time` in a joined group.
+    fn reach(&mut self, port: usize, time: i64, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let Some(sets) = self.state.groups.get_mut(group) else { return Ok(()) };
+        sets.reach(port, time);
+        loop {
+            let before = sets.len();
+            let ready = sets.ready();
+            if ready.is_empty() {
+                return Ok(());
+            }
+            self.state.waiting = self.state.waiting + sets.len() - before;
+            self.shape.emit_all(ready, group, out)?;
+        }
     }
 
     fn make_room(&mut self, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -157,14 +169,7 @@ impl Shape {
     fn emit(&mut self, time: i64, set: &Set, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let Some(first) = set.iter().flatten().next() else { return Ok(()) };
         let name = self.stream_name.unwrap_or(first.name);
-        let renamed = match group.measurement {
-            Some(measurement) if measurement != name => out.context.groups.intern(Some(name), (*group.tags).clone()),
-            _ => Some(group.clone()),
-        };
-        let Some(group) = renamed else {
-            out.too_many_groups();
-            return Ok(());
-        };
+        let Some(group) = renamed(group, name, out) else { return Ok(()) };
         if matches!(self.fill, Fill::Inner) && set.iter().any(Option::is_none) {
             return match self.batches {
                 // A joined batch without points is a batch all the same.
@@ -275,16 +280,15 @@ impl Operator for Join {
 
     /// The parent has come to the barrier's time.
     fn barrier(&mut self, port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        if let Some(sets) = self.state.groups.get_mut(barrier.group) {
-            sets.reach(port, barrier.time);
-            loop {
-                let before = sets.len();
-                let ready = sets.ready();
-                if ready.is_empty() {
-                    break;
-                }
-                self.state.waiting = self.state.waiting + sets.len() - before;
-                self.shape.emit_all(ready, barrier.group, out)?;
+        let time = round(barrier.time, self.shape.tolerance);
+        let on = &self.shape.on;
+        if on.is_empty() || is_specific(on, barrier.group) {
+            self.reach(port, time, barrier.group, out)?;
+        } else {
+            // The time has come in all groups that the parent's points would go to.
+            let parents = self.shape.prefixes.len();
+            for group in self.state.matching.reached(on, parents, (port, time), barrier.group) {
+                self.reach(port, time, &group, out)?;
             }
         }
         out.barrier(barrier)
@@ -302,10 +306,9 @@ impl Operator for Join {
 
     /// What waits goes out, oldest first.
     fn finish(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        for (index, sets) in self.state.groups.iter_mut() {
-            let Some(group) = out.context.groups.get(index).cloned() else { continue };
+        for (group, sets) in self.state.groups.iter_mut() {
             while sets.len() > 0 {
-                self.shape.emit_all(sets.oldest(), &group, out)?;
+                self.shape.emit_all(sets.oldest(), group, out)?;
             }
         }
         self.state.waiting = 0;
@@ -317,11 +320,13 @@ impl Operator for Join {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&self.state)
+        to_state(&(&self.state.groups, self.state.matching.save(), self.state.waiting))
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.state = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        let (states, matching, waiting) = from_state(state)?;
+        let (states, matching) = (GroupStates::restore(states, groups), Matching::restore(matching, groups));
+        self.state = State { groups: states, matching, waiting };
         Ok(())
     }
 }

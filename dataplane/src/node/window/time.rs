@@ -135,8 +135,8 @@ impl Operator for TimeWindow {
         to_state(&self.windows)
     }
 
-    fn restore(&mut self, state: &[u8], _groups: &Groups) -> Result<(), SnapshotError> {
-        self.windows = from_state(state)?;
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.windows = GroupStates::restore(from_state(state)?, groups);
         Ok(())
     }
 }
