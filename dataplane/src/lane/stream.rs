@@ -30,8 +30,8 @@ use crate::{
 /// Keys and entries of a lane's series cache.
 const SERIES_BYTES_MAX: usize = 256 << 20;
 
-/// Points that are staged at once.
-const SLICE: usize = 1_024;
+/// Line protocol that is staged at once: enough to pay for a body, little enough to stay in the cache with its block.
+const BODY_BYTES: usize = 128 << 10;
 
 const INSTANCE: Instance = 1;
 const EPOCH: u64 = 1;
@@ -44,6 +44,8 @@ pub struct StreamLane {
     shift: Option<i64>,
     /// Text behind the last whole point.
     rest: Vec<u8>,
+    /// Scratch: the lines that are staged next.
+    body: Vec<u8>,
     order: u64,
     /// The clock of the instance has begun, with its first point.
     begun: bool,
@@ -77,6 +79,7 @@ impl StreamLane {
             manner,
             shift: None,
             rest: Vec::new(),
+            body: Vec::new(),
             order: 0,
             begun: false,
             now: clock::now(),
@@ -156,48 +159,46 @@ impl StreamLane {
     }
 
     /// Runs the whole points of a text; returns how many bytes they are.
+    ///
+    /// Consecutive points of one database and retention policy become a body, which is staged like one that was written.
     fn points(&mut self, text: &[u8], last: bool) -> Result<usize, FeedFailure> {
         let mut at = 0;
-        let mut ahead = next_point(text, at, last);
-        while let Some(first) = ahead {
+        while let Some(first) = next_point(text, at, last) {
             let (database, policy) = (&text[first.database.clone()], &text[first.retention_policy.clone()]);
-            let mut slice = vec![first.line.clone()];
+            let place = &text[at..first.line.start];
+            let mut body = std::mem::take(&mut self.body);
+            body.clear();
+            body.extend_from_slice(&text[first.line.clone()]);
             at = first.end;
-            // Points of one database and retention policy are staged together.
-            loop {
-                ahead = next_point(text, at, last);
-                match &ahead {
-                    Some(next)
-                        if slice.len() < SLICE
-                            && text[next.database.clone()] == *database
-                            && text[next.retention_policy.clone()] == *policy =>
-                    {
-                        slice.push(next.line.clone());
-                        at = next.end;
-                    }
-                    _ => break,
-                }
+            while body.len() < BODY_BYTES
+                && let Some((line, end)) = point_behind(text, at, place, last)
+            {
+                body.push(b'\n');
+                body.extend_from_slice(line);
+                at = end;
             }
-            let name = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            self.run(&name(database), &name(policy), text, &slice)?;
+            body.push(b'\n');
+            let ran = self.run(&String::from_utf8_lossy(database), &String::from_utf8_lossy(policy), &body);
+            self.body = body;
+            ran?;
         }
         Ok(at)
     }
 
-    fn run(&mut self, db: &str, rp: &str, text: &[u8], lines: &[Range<usize>]) -> Result<(), FeedFailure> {
-        let line = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
-        let shift = match (self.shift, self.manner.first_point_at, lines.first()) {
-            (Some(shift), ..) => shift,
-            (None, Some(at), Some(first)) => at.saturating_sub(time_of(line(first)).unwrap_or(at)),
-            _ => 0,
+    fn run(&mut self, db: &str, rp: &str, body: &[u8]) -> Result<(), FeedFailure> {
+        let shift = match (self.shift, self.manner.first_point_at) {
+            (Some(shift), _) => shift,
+            (None, Some(at)) => {
+                let first = Lines::new(body).next().and_then(time_of);
+                at.saturating_sub(first.unwrap_or(at))
+            }
+            (None, None) => 0,
         };
         self.shift = Some(shift);
         // The second time with an empty cache, should the first have filled it.
         for _ in 0..2 {
             let mut staging = self.receiver.stage(db, rp, Precision::NANOSECOND, ZERO_TIME);
-            for range in lines {
-                self.receiver.stage_lines(&mut staging, &mut Lines::new(line(range)), 1);
-            }
+            self.receiver.stage_lines(&mut staging, &mut Lines::new(body), usize::MAX);
             let errors = std::mem::take(&mut staging.errors);
             self.order += 1;
             let Committed { blocks, restage, forgot } = self.receiver.commit(staging, self.order);
@@ -211,6 +212,7 @@ impl StreamLane {
                 block.shift(shift);
                 self.owner.define(0, &mut block.definitions);
                 self.run_block(&block)?;
+                self.receiver.recycle(block);
             }
             if !errors.is_empty() {
                 let text = String::from_utf8_lossy(&errors.into_text()).trim_end().to_owned();
@@ -269,6 +271,17 @@ fn next_point(text: &[u8], at: usize, last: bool) -> Option<Lined> {
     }
     let line = next..without_return_end(text, next, end);
     Some(Lined { database, retention_policy, line, end: (end + 1).min(text.len()) })
+}
+
+/// The next whole point, as its line, if the two lines `place` stand before it; and where the one behind it begins.
+fn point_behind<'a>(text: &'a [u8], at: usize, place: &[u8], last: bool) -> Option<(&'a [u8], usize)> {
+    let rest = text.get(at..)?.strip_prefix(place)?;
+    let end = line_end(rest);
+    if end == rest.len() && !(last && end > 0) {
+        return None;
+    }
+    let line = rest.get(..end)?;
+    Some((line.strip_suffix(b"\r").unwrap_or(line), (at + place.len() + end + 1).min(text.len())))
 }
 
 fn without_return(text: &[u8], range: Range<usize>) -> usize {
