@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     BenchError,
+    accounting::CpuTime,
     http::Client,
     lines::{BASE_TIME, Line, SECOND, Shape},
     process::{Cores, Farad},
@@ -76,6 +77,7 @@ fn run() -> Result<(), BenchError> {
 /// Waits for a replay and tells what it took.
 fn follow(client: &mut Client, farad: &Farad, kind: &str, started: Instant, count: usize) -> Result<(), BenchError> {
     let (mut shown, mut peak, mut first) = (0.0, 0, 0);
+    let before: Vec<CpuTime> = farad.pids().into_iter().map(CpuTime::of).collect();
     loop {
         let replay = call(client, "GET", &format!("/kapacitor/v1/replays/{kind}"), &Value::Null)?;
         let resident: u64 = farad.pids().into_iter().map(resident).sum();
@@ -98,6 +100,9 @@ fn follow(client: &mut Client, farad: &Farad, kind: &str, started: Instant, coun
                 first >> 20,
                 peak >> 20
             );
+            let after = farad.pids().into_iter().map(CpuTime::of);
+            let used: Vec<u64> = after.zip(&before).map(|(after, before)| after.since(before) / count as u64).collect();
+            println!("{kind}: {used:?} ns of CPU time each, in control and data plane");
             return Ok(());
         }
         thread::sleep(Duration::from_millis(20));

@@ -171,7 +171,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     );
     let (ended, files_ended) = mpsc::unbounded_channel();
     let recordings = Recordings::new(taps, recording::start(ended)?, files_ended);
-    let feeds = Feeds::new(lanes, effects.posts.clone(), effects.influxdb.clone());
+    let feeds = Feeds::new(lanes, &effects);
     tokio::task::spawn_local(feeds.clone().tick());
     tokio::task::spawn_local(feeds.run(feed_socket));
     let relay =

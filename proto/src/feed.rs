@@ -72,6 +72,8 @@ pub enum Piece {
     Statistics = 6,
     /// There is no more data: the instance drains and ends; answered by [`FeedReport::Finished`].
     Finish = 7,
+    /// A query of this source failed, or its answer cannot be read: counted as an error of its node.
+    Failed = 8,
 }
 
 /// Why bytes are no piece.
@@ -112,6 +114,7 @@ impl PieceHead {
             5 => Piece::HttpOut,
             6 => Piece::Statistics,
             7 => Piece::Finish,
+            8 => Piece::Failed,
             _ => return Err(PieceError::Kind(kind)),
         };
         let length = u32::from_le_bytes(length) as usize;

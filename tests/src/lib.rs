@@ -22,3 +22,4 @@ pub mod server;
 pub mod sink;
 pub mod staging;
 pub mod stand;
+pub mod stand_in;

@@ -1,16 +1,21 @@
 //! The loops of a running batch task: tick, query, hand over, next tick (reference: batch-and-replay §3, §7).
 //!
-//! A query that fails is logged and its window is lost; the next tick asks for its own. While the data plane is away there
-//! is nobody to hand over to: that is logged in the same way.
+//! A query that fails is logged and counted, and its window is lost; the next tick asks for its own. While the data plane
+//! is away there is nobody to hand over to: that is logged in the same way. A cluster that is unknown when the loop begins
+//! ends the task.
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use proto::feed::{FeedReport, Opening, PIECE_BYTES_MAX, Piece};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use super::Query;
 use crate::{
@@ -18,18 +23,39 @@ use crate::{
     replay::feed::{self, FeedError, Reports, Sent},
 };
 
-/// The loops of one task; they end when this is dropped.
+/// The loops of one task; they end when this is dropped, whatever they wait for.
 #[derive(Debug)]
-pub struct Loops(Vec<JoinHandle<()>>);
+pub struct Loops {
+    handles: Vec<JoinHandle<()>>,
+    begin: watch::Sender<bool>,
+}
 
-impl Drop for Loops {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+impl Loops {
+    /// The task stands: time counts from now on.
+    pub fn begin(&self) {
+        self.begin.send_replace(true);
     }
 }
 
-/// Starts the loops of a task; must be called inside a runtime.
-pub fn start(queries: Vec<Query>, task: &str, fingerprint: u64, clusters: &Clusters, link: &Path) -> Loops {
+impl Drop for Loops {
+    fn drop(&mut self) {
+        self.handles.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Told why a loop cannot begin: the task cannot go on.
+pub type Failed = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Makes the loops of a task, which wait for their beginning; must be called inside a runtime.
+pub fn start(
+    queries: Vec<Query>,
+    task: &str,
+    fingerprint: u64,
+    clusters: &Clusters,
+    link: &Path,
+    failed: &Failed,
+) -> Loops {
+    let (begin, begun) = watch::channel(false);
     let start = |(source, query): (usize, Query)| {
         let live = Live {
             query,
@@ -40,9 +66,18 @@ pub fn start(queries: Vec<Query>, task: &str, fingerprint: u64, clusters: &Clust
             link: link.to_owned(),
             feed: None,
         };
-        tokio::spawn(live.run())
+        let (mut begun, failed) = (begun.clone(), failed.clone());
+        tokio::spawn(async move {
+            if begun.wait_for(|begun| *begun).await.is_err() {
+                return;
+            }
+            match live.query.client(&live.clusters) {
+                Ok(_) => live.run().await,
+                Err(error) => failed(format!("{}: {error}", live.query.name)),
+            }
+        })
     };
-    Loops(queries.into_iter().enumerate().map(start).collect())
+    Loops { handles: queries.into_iter().enumerate().map(start).collect(), begin }
 }
 
 struct Live {
@@ -72,9 +107,20 @@ impl Live {
                         self.log("cannot hand over the result of a query", &error.to_string());
                     }
                 }
-                Err(error) => self.log("error executing query", &error),
+                Err(error) => {
+                    self.log("error executing query", &error);
+                    if self.count_failure().await.is_err() {
+                        self.feed = None;
+                    }
+                }
             }
         }
+    }
+
+    /// The data plane keeps the counters of nodes.
+    async fn count_failure(&mut self) -> Result<(), FeedError> {
+        let failed = Sent::bare(Piece::Failed, self.source);
+        self.open().await?.0.send(failed).await.map_err(|_| FeedError::Closed)
     }
 
     fn log(&self, message: &str, error: &str) {
@@ -82,18 +128,24 @@ impl Live {
         tracing::error!(service = "kapacitor", task, node, err = error, "{message}");
     }
 
+    async fn open(&mut self) -> Result<&mut (mpsc::Sender<Sent>, Reports), FeedError> {
+        let feed = match self.feed.take() {
+            Some(feed) => feed,
+            None => feed::open(&self.link, &self.opening).await?,
+        };
+        Ok(self.feed.insert(feed))
+    }
+
     /// Returns when the batches have run.
     async fn hand_over(&mut self, mut lines: Bytes) -> Result<(), FeedError> {
-        if self.feed.is_none() {
-            self.feed = Some(feed::open(&self.link, &self.opening).await?);
-        }
-        let Some((pieces, reports)) = &mut self.feed else { return Ok(()) };
+        let source = self.source;
+        let (pieces, reports) = self.open().await?;
         while !lines.is_empty() {
             let bytes = lines.split_to(lines.len().min(PIECE_BYTES_MAX));
-            let piece = Sent { piece: Piece::Batches, source: self.source, bytes };
+            let piece = Sent { piece: Piece::Batches, source, bytes };
             pieces.send(piece).await.map_err(|_| FeedError::Closed)?;
         }
-        pieces.send(Sent::bare(Piece::End, self.source)).await.map_err(|_| FeedError::Closed)?;
+        pieces.send(Sent::bare(Piece::End, source)).await.map_err(|_| FeedError::Closed)?;
         loop {
             match reports.next().await? {
                 FeedReport::Taken { result: Ok(()), .. } => return Ok(()),

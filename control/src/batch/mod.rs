@@ -8,6 +8,6 @@ mod live;
 mod query;
 mod schedule;
 
-pub use live::{Loops, start};
+pub use live::{Failed, Loops, start};
 pub use query::{Asked, Query, queries};
 pub use schedule::Schedule;

@@ -49,10 +49,14 @@ impl Query {
         Window { start: stop.saturating_sub(self.period), stop }
     }
 
+    /// The client of the query's cluster.
+    pub fn client(&self, clusters: &Clusters) -> Result<Client, String> {
+        clusters.get(&self.cluster).map_err(|error| format!("failed to get InfluxDB client: {error}"))
+    }
+
     /// Asks for the window of a tick. Time buckets are aligned with the window only in live queries.
     pub async fn ask(&self, clusters: &Clusters, tick: i64, live: bool, now: i64) -> Result<Asked, String> {
-        let get_error = |error| format!("failed to get InfluxDB client: {error}");
-        let client: Client = clusters.get(&self.cluster).map_err(get_error)?;
+        let client = self.client(clusters)?;
         let window = self.window(tick);
         match &self.language {
             Language::InfluxQl { select, dimensions, fill, align_group, by_name } => {

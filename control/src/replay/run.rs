@@ -144,7 +144,9 @@ impl Replays {
                     FeedReport::Taken { result: Err(error), .. } => return Err(format!("running replay: {error}")),
                     FeedReport::Failed(FeedFailure::Node(error)) => return Err(format!("task run: {error}")),
                     FeedReport::Failed(FeedFailure::Data(error)) => return Err(format!("running replay: {error}")),
-                    FeedReport::Finished(nodes) => {
+                    FeedReport::Finished(mut nodes) => {
+                        // What queries count is of live tasks only.
+                        nodes.iter_mut().for_each(|node| node.extra.retain(|(name, _)| !name.ends_with("_queried")));
                         return Ok(task_stats(&TaskStatistics { nodes, ..TaskStatistics::default() }));
                     }
                     FeedReport::Opened(_) | FeedReport::Taken { .. } | FeedReport::Statistics(_) => {}

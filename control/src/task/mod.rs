@@ -84,7 +84,16 @@ struct Running {
     plan: Plan,
     compiled: Arc<Compiled>,
     /// Of a batch task: its queries on their schedules.
-    _loops: Option<Loops>,
+    loops: Option<Loops>,
+}
+
+impl Running {
+    /// The task is known to all: its loops may begin.
+    fn begin(&self) {
+        if let Some(loops) = &self.loops {
+            loops.begin();
+        }
+    }
 }
 
 /// The task service; cheap to clone.
@@ -142,7 +151,9 @@ impl Tasks {
         let tasks = Tasks { shared: Arc::new(shared) };
         for task in stored {
             let entry = tasks.ready(Entry::new(task));
-            tasks.index().insert(entry.stored.id.clone(), entry);
+            let mut index = tasks.index();
+            let entry = index.entry(entry.stored.id.clone()).insert_entry(entry);
+            entry.get().running.iter().for_each(Running::begin);
         }
         Ok(tasks)
     }

@@ -1,6 +1,9 @@
 //! Tasks started and stopped; what the link asks for when a data plane has connected.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use proto::{Plan, plan::NodeKind};
 
@@ -52,7 +55,13 @@ impl Tasks {
             entry.error.clear();
             entry.running = Some(running);
         }
-        match self.shared.engine.start_task(fingerprint, plan).await {
+        let started = self.shared.engine.start_task(fingerprint, plan).await;
+        if matches!(started, Ok(()) | Err(EngineError::Away))
+            && let Some(running) = self.index().get(id).and_then(|entry| entry.running.as_ref())
+        {
+            running.begin();
+        }
+        match started {
             Ok(()) => {
                 tracing::info!(service = "kapacitor", task_master = "main", task = id, "started task");
                 Ok(())
@@ -92,10 +101,28 @@ impl Tasks {
             TaskType::Batch => {
                 let queries = queries(&compiled.pipeline, &entry.stored.dbrps)?;
                 let shared = &self.shared;
-                Some(batch::start(queries, &entry.stored.id, fingerprint, &shared.clusters, &shared.link))
+                let failed = self.loop_failed(&entry.stored.id, fingerprint);
+                Some(batch::start(queries, &entry.stored.id, fingerprint, &shared.clusters, &shared.link, &failed))
             }
         };
-        Ok((Running { fingerprint, plan, compiled, _loops: loops }, handlers))
+        Ok((Running { fingerprint, plan, compiled, loops }, handlers))
+    }
+
+    /// Ends a task one of whose queries cannot begin.
+    fn loop_failed(&self, id: &str, fingerprint: u64) -> batch::Failed {
+        let (tasks, id) = (self.clone(), id.to_owned());
+        Arc::new(move |error| {
+            let (tasks, id) = (tasks.clone(), id.clone());
+            // Apart from the loop, which ends with the task.
+            tokio::spawn(async move {
+                tracing::error!(service = "kapacitor", task = id, err = error, "task failed");
+                let _operation = tasks.shared.operation.lock().await;
+                tasks.failed(&id, fingerprint, error).await;
+                if tasks.index().get(&id).is_some_and(|entry| entry.running.is_none()) {
+                    let _ = tasks.shared.engine.stop_task(&id).await;
+                }
+            });
+        })
     }
 
     /// The plan of a replay of the task as it is defined now, and the handlers of its alerts.

@@ -15,7 +15,7 @@ use crate::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
         barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
-        http_post, influxdb_out, influxql, join, log, loopback, noop, record, sample, shift, sideload,
+        http_post, influxdb_out, influxql, join, log, loopback, noop, query, record, sample, shift, sideload,
         state::{Measure, StateTracker},
         stats, stream, trickle, udf, union, r#where, window,
     },
@@ -129,7 +129,8 @@ fn operator(
     let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
     let wants = edge_in(plan, node);
     Ok(match &node.kind {
-        NodeKind::Stream | NodeKind::Batch | NodeKind::Query => Box::new(stream::Stream),
+        NodeKind::Stream | NodeKind::Batch => Box::new(stream::Stream),
+        NodeKind::Query => Box::new(query::Query::default()),
         NodeKind::From(from) => Box::new(from::From::new(from)?),
         NodeKind::Where { predicate } => Box::new(r#where::Where::new(predicate)?),
         NodeKind::GroupBy(dimensions) => group_by::new(dimensions, wants)?,

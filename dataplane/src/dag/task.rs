@@ -121,6 +121,30 @@ impl Task {
         Ok(())
     }
 
+    /// [`Task::finish`] from the node `first` on, up to one whose function still has to end: returns where to go on then.
+    pub fn finish_from(&mut self, first: usize, now: i64) -> Result<Option<usize>, Fault> {
+        self.context.now = now;
+        for index in first..self.slots.len() {
+            self.run(index, |operator, out| operator.finish(out))?;
+            if self.awaits_end(index) {
+                return Ok(Some(index + 1));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the function of a finished node has not ended.
+    pub fn awaits_end(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.operator.awaits_end())
+    }
+
+    /// Counts an error of a node that shows outside of it.
+    pub fn count_error(&mut self, slot: usize) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.errors += 1;
+        }
+    }
+
     /// Gives an operator the answer it waits for.
     pub fn resume(&mut self, node: &str, ticket: u64, answer: u16, now: i64) -> Result<(), Fault> {
         self.context.now = now;

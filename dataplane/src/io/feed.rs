@@ -30,7 +30,7 @@ use crate::{
     lane::{Alerts, Lane, Manner, Start},
     node::alert::Inhibitors,
     routing::Instance,
-    shard::command::{HttpOutPart, InfluxDbOutput, Post},
+    shard::command::{Effects, HttpOutPart, InfluxDbOutput, Post, UdfOutput},
 };
 
 /// Reports that wait for a feed's socket. Full: the lane waits.
@@ -60,12 +60,14 @@ pub struct Feeds {
     lanes: Lanes,
     posts: mpsc::Sender<Post>,
     influxdb: mpsc::Sender<InfluxDbOutput>,
+    udf: mpsc::Sender<UdfOutput>,
     next_instance: Cell<Instance>,
 }
 
 impl Feeds {
-    pub fn new(lanes: Lanes, posts: mpsc::Sender<Post>, influxdb: mpsc::Sender<InfluxDbOutput>) -> Rc<Feeds> {
-        Rc::new(Feeds { lanes, posts, influxdb, next_instance: Cell::new(FIRST_INSTANCE) })
+    pub fn new(lanes: Lanes, effects: &Effects) -> Rc<Feeds> {
+        let Effects { posts, influxdb, udf, .. } = effects.clone();
+        Rc::new(Feeds { lanes, posts, influxdb, udf, next_instance: Cell::new(FIRST_INSTANCE) })
     }
 
     /// Tells live batch tasks the time. Runs until it is dropped.
@@ -153,6 +155,8 @@ impl Feeds {
             alerts: Alerts::Feed(reports),
             posts: self.posts.clone(),
             influxdb: self.influxdb.clone(),
+            udf: self.udf.clone(),
+            loopback: None,
             // A replay silences no live alert, and none silences it.
             inhibitors: Arc::new(Inhibitors::default()),
             failed: Box::new(move |failure| drop(failures.blocking_send(FeedReport::Failed(failure)))),
@@ -183,6 +187,7 @@ async fn pieces(
                 let result = lane.end(source, false).await.map_err(|failure| failure.to_string());
                 let _ = reports.send(FeedReport::Taken { source, result }).await;
             }
+            Piece::Failed => lane.failed(source),
             Piece::Clock => {
                 if let Ok(now) = <[u8; 8]>::try_from(&*bytes) {
                     lane.clock(i64::from_le_bytes(now));

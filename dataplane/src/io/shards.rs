@@ -91,6 +91,14 @@ impl Shards {
         }
     }
 
+    /// The same from a thread of its own.
+    pub fn blocking_send(&self, shard: usize, command: Command) {
+        if let Some(queue) = self.queues.get(shard) {
+            let _ = queue.commands.blocking_send(command);
+            queue.wake.wake();
+        }
+    }
+
     /// Asks every shard and waits for all answers, in order of shards. A shard that is gone gives none.
     pub async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
         let mut answers = Vec::with_capacity(self.len());

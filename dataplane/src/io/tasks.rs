@@ -249,6 +249,8 @@ impl Tasks {
             alerts: Alerts::Link(self.effects.alerts.clone()),
             posts: self.effects.posts.clone(),
             influxdb: self.effects.influxdb.clone(),
+            udf: self.effects.udf.clone(),
+            loopback: Some(self.shards.clone()),
             inhibitors: self.effects.inhibitors.clone(),
             failed: Box::new(move |failure| {
                 let _ = failures.send(Failure { instance, error: failure.to_string() });

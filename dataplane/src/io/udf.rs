@@ -1,7 +1,7 @@
 //! User-defined functions: a process or a connection a node, spoken to in order (reference: nodes-alert-join-io §8).
 //!
 //! What goes to a function waits in a queue that is bounded in bytes; when it is full, what comes is dropped with a
-//! counter. A function that says nothing for its timeout, ends with an error or breaks the protocol fails its task.
+//! counter, unless it comes from a lane: that one is told what has been written and waits. A function that says nothing for its timeout, ends with an error or breaks the protocol fails its task.
 
 use std::{cell::Cell, process::Stdio, rc::Rc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     clock,
     node::udf::{UdfAct, UdfEvent},
     routing::Instance,
-    shard::command::{Command, UdfOutput},
+    shard::command::{Asker, Command, UdfOutput},
     udf::{OptionValue, Request, Response, frame, split},
 };
 
@@ -47,7 +47,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
     let mut speakers: HashMap<(Instance, String), Speaker> = HashMap::new();
     let snapshots = Snapshots::default();
     while let Some(output) = outputs.recv().await {
-        let UdfOutput { shard, instance, request } = output;
+        let UdfOutput { asker, instance, request } = output;
         let key = (instance, request.node.clone());
         match request.act {
             UdfAct::Open => {
@@ -57,7 +57,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
                 speakers.insert(key, Speaker { queue, bytes: bytes.clone() });
                 let conversation = Conversation {
                     shards: shards.clone(),
-                    shard,
+                    asker,
                     instance,
                     task: request.task,
                     node: request.node,
@@ -70,7 +70,8 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
             }
             UdfAct::Data(data) => {
                 let Some(speaker) = speakers.get(&key) else { continue };
-                if speaker.bytes.get() + data.len() > QUEUE_BYTES_MAX {
+                let waits = matches!(asker, Asker::Lane(_));
+                if !waits && speaker.bytes.get() + data.len() > QUEUE_BYTES_MAX {
                     dropped.set(dropped.get() + 1);
                     continue;
                 }
@@ -88,7 +89,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
 
 struct Conversation {
     shards: Shards,
-    shard: usize,
+    asker: Asker,
     instance: Instance,
     task: String,
     node: String,
@@ -101,14 +102,25 @@ struct Conversation {
 
 impl Conversation {
     async fn run(mut self) {
-        if let Err(error) = self.open().await {
-            self.tell(UdfEvent::Failed(error)).await;
+        match self.open().await {
+            Err(error) => self.tell(UdfEvent::Failed(error)).await,
+            // The other tasks do not wait for the end.
+            Ok(()) if matches!(self.asker, Asker::Lane(_)) => self.tell(UdfEvent::Ended).await,
+            Ok(()) => {}
         }
     }
 
     async fn tell(&self, event: UdfEvent) {
         let (instance, node) = (self.instance, self.node.clone());
-        self.shards.send(self.shard, Command::Udf { instance, node, event }).await;
+        match &self.asker {
+            Asker::Shard(shard) => self.shards.send(*shard, Command::Udf { instance, node, event }).await,
+            Asker::Lane(resumes) => resumes.udf(node, event),
+        }
+    }
+
+    /// A replay is given what the live task left, and leaves nothing itself.
+    fn is_replay(&self) -> bool {
+        matches!(&self.asker, Asker::Lane(resumes) if resumes.is_replay())
     }
 
     async fn open(&mut self) -> Result<(), String> {
@@ -175,7 +187,10 @@ impl Conversation {
             other => return Err(format!("unexpected answer to init: {other:?}")),
         }
         let key = (self.task.clone(), self.node.clone());
-        let snapshot = self.snapshots.borrow_mut().remove(&key);
+        let snapshot = match self.is_replay() {
+            true => self.snapshots.borrow().get(&key).cloned(),
+            false => self.snapshots.borrow_mut().remove(&key),
+        };
         if let Some(snapshot) = snapshot {
             input.write_all(&frame(&Request::Restore(snapshot).encode())).await.map_err(lost)?;
             let answer = timeout(limit, received.answer(&mut output)).await;
@@ -198,7 +213,8 @@ impl Conversation {
         let limit = self.timeout();
         let snapshot_interval = Duration::from_nanos(u64::try_from(self.plan.snapshot_interval).unwrap_or_default());
         let far = Instant::now() + Duration::from_secs(u32::MAX.into());
-        let mut next_snapshot = if snapshot_interval.is_zero() { far } else { Instant::now() + snapshot_interval };
+        let never = snapshot_interval.is_zero() || self.is_replay();
+        let mut next_snapshot = if never { far } else { Instant::now() + snapshot_interval };
         let (mut heard, mut next_keepalive) = (Instant::now(), Instant::now() + limit / 2);
         // What is being written, and how much of it has been: writing must not keep answers waiting.
         let (mut writing, mut written) = (Vec::new(), 0);
@@ -222,7 +238,11 @@ impl Conversation {
                     }
                 },
                 done = input.write(writing.get(written..).unwrap_or_default()), if !idle => {
-                    written += done.map_err(lost)?;
+                    let done = done.map_err(lost)?;
+                    written += done;
+                    if let Asker::Lane(resumes) = &self.asker {
+                        resumes.written(done);
+                    }
                 }
                 read = output.read_buf(&mut received.bytes) => {
                     if read.map_err(lost)? == 0 {
@@ -230,7 +250,7 @@ impl Conversation {
                     }
                     heard = Instant::now();
                     let said = self.sort(received.take()?);
-                    if !said.is_empty() && !closed {
+                    if !said.is_empty() && (!closed || matches!(self.asker, Asker::Lane(_))) {
                         self.tell(UdfEvent::Said(said)).await;
                     }
                 }

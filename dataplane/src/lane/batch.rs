@@ -15,7 +15,7 @@ use super::{Manner, batch_line::BatchLine};
 use crate::{
     clock,
     dag::{build::build, task::Task},
-    node::{Fault, Outputs, alert::Inhibitors},
+    node::{Fault, Outputs, alert::Inhibitors, udf::UdfEvent},
     point::{Batch, Rows},
     shard::command::HttpOutPart,
     tags::TagSet,
@@ -110,8 +110,23 @@ impl BatchLane {
         self.task.resume(node, ticket, status, self.now).map_err(failure)
     }
 
-    pub fn finish(&mut self) -> Result<(), FeedFailure> {
-        self.task.finish(self.now).map_err(failure)
+    pub fn udf(&mut self, node: &str, event: UdfEvent) -> Result<(), FeedFailure> {
+        self.task.udf(node, event, self.now).map_err(failure)
+    }
+
+    /// A query of this source failed.
+    pub fn failed(&mut self, source: u16) {
+        if let Some(source) = self.sources.get(usize::from(source)) {
+            self.task.count_error(source.slot);
+        }
+    }
+
+    pub fn finish_from(&mut self, first: usize) -> Result<Option<usize>, FeedFailure> {
+        self.task.finish_from(first, self.now).map_err(failure)
+    }
+
+    pub fn awaits_end(&self, node: usize) -> bool {
+        self.task.awaits_end(node)
     }
 
     fn source(&mut self, source: u16) -> Result<&mut Source, FeedFailure> {

@@ -21,14 +21,15 @@ use proto::{
     Plan,
     feed::{FeedFailure, FeedReport, Piece},
     message::{AlertEvent, NodeStatistics},
-    plan::{EdgeType, NodeKind},
+    plan::EdgeType,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
-    node::alert::Inhibitors,
+    io::shards::Shards,
+    node::{alert::Inhibitors, udf::UdfEvent},
     routing::Instance,
-    shard::command::{HttpOutPart, InfluxDbOutput, Post},
+    shard::command::{HttpOutPart, InfluxDbOutput, Post, UdfOutput},
 };
 use outputs::LaneOutputs;
 
@@ -62,6 +63,17 @@ pub enum Work {
         ticket: u64,
         status: u16,
     },
+    /// What became of the function that an operator speaks with.
+    Udf {
+        node: String,
+        event: UdfEvent,
+    },
+    /// So many bytes have been written to functions.
+    Written(usize),
+    /// A query of this source failed.
+    Failed {
+        source: u16,
+    },
     /// All handles are gone.
     Stop,
     /// Drain: everything that the task still owes is out when the answer comes.
@@ -70,9 +82,12 @@ pub enum Work {
     },
 }
 
-/// Answers to the posts of a lane.
+/// Answers to what a lane's task asked for.
 #[derive(Clone, Debug)]
-pub struct Resumes(mpsc::UnboundedSender<Work>);
+pub struct Resumes {
+    work: mpsc::UnboundedSender<Work>,
+    replay: bool,
+}
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,7 +97,20 @@ impl std::fmt::Debug for Work {
 
 impl Resumes {
     pub fn send(&self, node: String, ticket: u64, status: u16) {
-        let _ = self.0.send(Work::Resume { node, ticket, status });
+        let _ = self.work.send(Work::Resume { node, ticket, status });
+    }
+
+    pub fn udf(&self, node: String, event: UdfEvent) {
+        let _ = self.work.send(Work::Udf { node, event });
+    }
+
+    /// So many bytes of what waits for functions have been written.
+    pub fn written(&self, bytes: usize) {
+        let _ = self.work.send(Work::Written(bytes));
+    }
+
+    pub fn is_replay(&self) -> bool {
+        self.replay
     }
 }
 
@@ -112,6 +140,9 @@ pub struct Start {
     pub alerts: Alerts,
     pub posts: mpsc::Sender<Post>,
     pub influxdb: mpsc::Sender<InfluxDbOutput>,
+    pub udf: mpsc::Sender<UdfOutput>,
+    /// Where points go that come back; those of a replay stay in it.
+    pub loopback: Option<Shards>,
     pub inhibitors: Arc<Inhibitors>,
     /// Told once, when a node fails.
     pub failed: Box<dyn FnOnce(FeedFailure) + Send>,
@@ -139,7 +170,7 @@ impl Lane {
         let (work, received) = mpsc::unbounded_channel();
         let (reply, started) = oneshot::channel();
         let name = format!("lane-{}", start.instance);
-        let resumes = Resumes(work.clone());
+        let resumes = Resumes { work: work.clone(), replay: start.manner.follows_data };
         let work = Arc::new(Sender(work));
         let spawned = thread::Builder::new().name(name).spawn(move || run(start, received, resumes, reply));
         spawned.map_err(|error| format!("no thread for the task: {error}"))?;
@@ -152,6 +183,11 @@ impl Lane {
         if let Ok(permit) = self.room.clone().acquire_owned().await {
             let _ = self.work.0.send(Work::Data { piece, source, bytes, permit });
         }
+    }
+
+    /// A query of this source failed.
+    pub fn failed(&self, source: u16) {
+        let _ = self.work.0.send(Work::Failed { source });
     }
 
     pub fn clock(&self, now: i64) {
@@ -198,6 +234,34 @@ impl Instanced {
             (Instanced::Batch(_), _) => Err(FeedFailure::Data("a batch task takes no stream".to_owned())),
         }
     }
+
+    fn resume(&mut self, node: &str, ticket: u64, status: u16) -> Result<(), FeedFailure> {
+        match self {
+            Instanced::Stream(lane) => lane.resume(node, ticket, status),
+            Instanced::Batch(lane) => lane.resume(node, ticket, status),
+        }
+    }
+
+    fn udf(&mut self, node: &str, event: UdfEvent) -> Result<(), FeedFailure> {
+        match self {
+            Instanced::Stream(lane) => lane.udf(node, event),
+            Instanced::Batch(lane) => lane.udf(node, event),
+        }
+    }
+
+    fn finish_from(&mut self, first: usize) -> Result<Option<usize>, FeedFailure> {
+        match self {
+            Instanced::Stream(lane) => lane.finish_from(first),
+            Instanced::Batch(lane) => lane.finish_from(first),
+        }
+    }
+
+    fn awaits_end(&self, node: usize) -> bool {
+        match self {
+            Instanced::Stream(lane) => lane.awaits_end(node),
+            Instanced::Batch(lane) => lane.awaits_end(node),
+        }
+    }
 }
 
 fn run(
@@ -208,12 +272,15 @@ fn run(
 ) {
     let follows_data = start.manner.follows_data;
     let waiting = Rc::new(outputs::Waiting::default());
-    let outputs =
-        LaneOutputs::new(start.instance, start.alerts, (start.posts, start.influxdb), resumes, waiting.clone());
-    if start.plan.nodes.iter().any(|node| matches!(node.kind, NodeKind::Udf(_))) {
-        let error = "user-defined functions are not supported in batch tasks and replays by this version";
-        return drop(reply.send(Err(error.to_owned())));
-    }
+    let returned = start.loopback.map(|shards| Rc::new(outputs::Returned::new(shards, start.instance)));
+    let outputs = LaneOutputs::new(
+        start.instance,
+        start.alerts,
+        (start.posts, start.influxdb, start.udf),
+        resumes,
+        waiting.clone(),
+        returned.clone(),
+    );
     let built = match start.plan.edge {
         EdgeType::Stream => stream::StreamLane::new(&start.plan, start.manner, Box::new(outputs), &start.inhibitors)
             .map(|lane| Instanced::Stream(Box::new(lane))),
@@ -270,19 +337,30 @@ fn run(
             }
             Work::Resume { node, ticket, status } => {
                 waiting.answered();
-                match &mut instance {
-                    Instanced::Stream(lane) => lane.resume(&node, ticket, status),
-                    Instanced::Batch(lane) => lane.resume(&node, ticket, status),
+                instance.resume(&node, ticket, status)
+            }
+            Work::Udf { node, event } if failure.is_none() => instance.udf(&node, event),
+            Work::Udf { .. } => Ok(()),
+            Work::Written(bytes) => {
+                waiting.written(bytes);
+                Ok(())
+            }
+            Work::Failed { source } => {
+                if let Instanced::Batch(lane) = &mut instance {
+                    lane.failed(source);
                 }
+                Ok(())
             }
             Work::Stop => return,
             Work::Finish { reply } => {
                 let counted = statistics(&mut instance);
-                let ended = match (&failure, &mut instance) {
-                    (Some(failure), _) => Err(failure.clone()),
-                    (None, Instanced::Stream(lane)) => lane.finish(),
-                    (None, Instanced::Batch(lane)) => lane.finish(),
+                let ended = match failure {
+                    Some(failure) => Err(failure),
+                    None => finish(&mut instance, &waiting, follows_data, || received.blocking_recv()),
                 };
+                if let Some(returned) = &returned {
+                    returned.flush();
+                }
                 // What a replay posted is answered before its end is told.
                 while follows_data && waiting.any() {
                     match received.blocking_recv() {
@@ -295,6 +373,9 @@ fn run(
                 return;
             }
         };
+        if let Some(returned) = &returned {
+            returned.flush();
+        }
         if let Err(found) = done
             && failure.is_none()
         {
@@ -303,11 +384,11 @@ fn run(
             }
             failure = Some(found);
         }
-        // So many posts may wait; then the data does.
-        while waiting.full() {
+        // So much may wait outside; then the data does.
+        while failure.is_none() && waiting.full() {
             match received.blocking_recv() {
-                Some(resume @ Work::Resume { .. }) => {
-                    later.push_front(resume);
+                Some(answer @ (Work::Resume { .. } | Work::Udf { .. } | Work::Written(_))) => {
+                    later.push_front(answer);
                     break;
                 }
                 Some(Work::Stop) | None => return,
@@ -315,6 +396,31 @@ fn run(
             }
         }
     }
+}
+
+/// Ends the task. In a replay a function says all it has to say before the nodes behind it end.
+fn finish(
+    instance: &mut Instanced,
+    waiting: &outputs::Waiting,
+    waits: bool,
+    mut next: impl FnMut() -> Option<Work>,
+) -> Result<(), FeedFailure> {
+    let mut first = 0;
+    while let Some(behind) = instance.finish_from(first)? {
+        while waits && instance.awaits_end(behind - 1) {
+            match next() {
+                Some(Work::Udf { node, event }) => instance.udf(&node, event)?,
+                Some(Work::Resume { node, ticket, status }) => {
+                    waiting.answered();
+                    instance.resume(&node, ticket, status)?;
+                }
+                Some(Work::Stop) | None => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        first = behind;
+    }
+    Ok(())
 }
 
 fn statistics(instance: &mut Instanced) -> Vec<NodeStatistics> {

@@ -1,39 +1,125 @@
 //! The effects of a lane's task: like those of a shard, but a lane waits for room.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use proto::{feed::FeedReport, message::AlertEvent, plan::LogLevel};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Alerts, Resumes};
 use crate::{
-    node::{HttpPostRequest, InfluxDbRequest, Outputs, Recorded, influxdb_out::InfluxDbAct, udf::UdfRequest},
+    io::shards::Shards,
+    node::{
+        HttpPostRequest, InfluxDbRequest, Outputs, Recorded,
+        influxdb_out::InfluxDbAct,
+        udf::{UdfAct, UdfRequest},
+    },
     routing::Instance,
-    shard::command::{Asker, InfluxDbOutput, Post},
+    shard::command::{Asker, Command, InfluxDbOutput, LoopbackBody, Post, UdfOutput},
 };
 
 /// Posts of a lane that are on the way; at this many its data waits.
 const POSTS_MAX: u64 = 4_096;
 
-/// How often and how far apart a live batch task tries to hand over an event.
-const ALERT_TRIES: u32 = 200;
-const ALERT_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes that have not been written to the functions of a lane; at this many its data waits.
+const UDF_BYTES_MAX: usize = 8 << 20;
 
-/// Posts that have no answer yet.
+/// How often and how far apart a live batch task tries to hand over an event, or points that come back.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Points that come back are handed over from so many bytes on, and after each batch.
+const LOOPBACK_BYTES: usize = 64 << 10;
+
+/// What has been asked for outside and is not done.
 #[derive(Default)]
-pub struct Waiting(Cell<u64>);
+pub struct Waiting {
+    posts: Cell<u64>,
+    udf_bytes: Cell<usize>,
+}
 
 impl Waiting {
     pub fn answered(&self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.posts.set(self.posts.get().saturating_sub(1));
     }
 
+    pub fn written(&self, bytes: usize) {
+        self.udf_bytes.set(self.udf_bytes.get().saturating_sub(bytes));
+    }
+
+    /// Whether a post has no answer yet.
     pub fn any(&self) -> bool {
-        self.0.get() > 0
+        self.posts.get() > 0
     }
 
     pub fn full(&self) -> bool {
-        self.0.get() >= POSTS_MAX
+        self.posts.get() >= POSTS_MAX || self.udf_bytes.get() >= UDF_BYTES_MAX
+    }
+}
+
+/// Points of a live batch task on their way back into the server.
+pub struct Returned {
+    shards: Shards,
+    shard: usize,
+    body: RefCell<Option<LoopbackBody>>,
+}
+
+impl Returned {
+    pub fn new(shards: Shards, instance: Instance) -> Returned {
+        let shard = instance as usize % shards.len().max(1);
+        Returned { shards, shard, body: RefCell::default() }
+    }
+
+    fn push(&self, database: &str, retention_policy: &str, line: &str) {
+        let mut body = self.body.borrow_mut();
+        match &mut *body {
+            Some(last) if *last.database == *database && *last.retention_policy == *retention_policy => {
+                last.lines.push_str(line);
+            }
+            _ => {
+                let next = LoopbackBody {
+                    database: database.into(),
+                    retention_policy: retention_policy.into(),
+                    lines: line.to_owned(),
+                };
+                if let Some(last) = body.replace(next) {
+                    self.hand_over(last);
+                }
+            }
+        }
+        if body.as_ref().is_some_and(|body| body.lines.len() >= LOOPBACK_BYTES)
+            && let Some(full) = body.take()
+        {
+            self.hand_over(full);
+        }
+    }
+
+    /// Hands over what has been gathered.
+    pub fn flush(&self) {
+        let body = self.body.borrow_mut().take();
+        if let Some(body) = body {
+            self.hand_over(body);
+        }
+    }
+
+    /// Waits for room, as a lane may.
+    fn hand_over(&self, body: LoopbackBody) {
+        let mut body = body;
+        for _ in 0..TRIES {
+            let (reply, answer) = oneshot::channel();
+            self.shards.blocking_send(self.shard, Command::Loopback { body, reply });
+            match answer.blocking_recv() {
+                Ok(Err(back)) => body = back,
+                // Taken, or the process is about to end.
+                _ => return,
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let lines = memchr::memchr_iter(b'\n', body.lines.as_bytes()).count();
+        tracing::error!(service = "kapacitor", lines, "points that came back are lost: their queue stays full");
     }
 }
 
@@ -42,19 +128,34 @@ pub struct LaneOutputs {
     alerts: Alerts,
     posts: mpsc::Sender<Post>,
     influxdb: mpsc::Sender<InfluxDbOutput>,
+    udf: mpsc::Sender<UdfOutput>,
     resumes: Resumes,
     waiting: Rc<Waiting>,
+    /// `None` in a replay: what it sends back stays in it, and its task may not listen to that.
+    returned: Option<Rc<Returned>>,
+    /// Nodes whose functions have not been closed.
+    open: Vec<UdfRequest>,
 }
 
 impl LaneOutputs {
     pub fn new(
         instance: Instance,
         alerts: Alerts,
-        (posts, influxdb): (mpsc::Sender<Post>, mpsc::Sender<InfluxDbOutput>),
+        (posts, influxdb, udf): (mpsc::Sender<Post>, mpsc::Sender<InfluxDbOutput>, mpsc::Sender<UdfOutput>),
         resumes: Resumes,
         waiting: Rc<Waiting>,
+        returned: Option<Rc<Returned>>,
     ) -> Self {
-        LaneOutputs { instance, alerts, posts, influxdb, resumes, waiting }
+        LaneOutputs { instance, alerts, posts, influxdb, udf, resumes, waiting, returned, open: Vec::new() }
+    }
+}
+
+/// A task that did not come to its end leaves no function running.
+impl Drop for LaneOutputs {
+    fn drop(&mut self) {
+        for request in std::mem::take(&mut self.open) {
+            self.udf(UdfRequest { act: UdfAct::Close, ..request });
+        }
     }
 }
 
@@ -67,12 +168,12 @@ impl Outputs for LaneOutputs {
             Alerts::Link(alerts) => {
                 // Bounded: whoever takes them may be waiting for this lane.
                 let mut event = event;
-                for _ in 0..ALERT_TRIES {
+                for _ in 0..TRIES {
                     match alerts.try_send(event) {
                         Err(mpsc::error::TrySendError::Full(back)) => event = back,
                         _ => return,
                     }
-                    std::thread::sleep(ALERT_PAUSE);
+                    std::thread::sleep(PAUSE);
                 }
                 tracing::error!(
                     service = "alert",
@@ -88,7 +189,7 @@ impl Outputs for LaneOutputs {
         let post = Post { asker, instance: self.instance, request: Box::new(request) };
         let taken = self.posts.blocking_send(post).is_ok();
         if taken {
-            self.waiting.0.set(self.waiting.0.get() + 1);
+            self.waiting.posts.set(self.waiting.posts.get() + 1);
         }
         taken
     }
@@ -100,19 +201,27 @@ impl Outputs for LaneOutputs {
         let output = InfluxDbOutput { asker, instance: self.instance, request: Box::new(request) };
         let taken = self.influxdb.blocking_send(output).is_ok();
         if taken && answered {
-            self.waiting.0.set(self.waiting.0.get() + 1);
+            self.waiting.posts.set(self.waiting.posts.get() + 1);
         }
         taken
     }
 
-    /// A lane starts no task with a function.
-    fn udf(&mut self, _request: UdfRequest) -> bool {
-        false
+    fn udf(&mut self, request: UdfRequest) -> bool {
+        match &request.act {
+            UdfAct::Open => self.open.push(request.clone()),
+            UdfAct::Data(data) => self.waiting.udf_bytes.set(self.waiting.udf_bytes.get() + data.len()),
+            UdfAct::Close => self.open.retain(|open| open.node != request.node),
+        }
+        let asker = Asker::Lane(self.resumes.clone());
+        let output = UdfOutput { asker, instance: self.instance, request: Box::new(request) };
+        self.udf.blocking_send(output).is_ok()
     }
 
-    /// What a replay sends back stays in the replay, whose task may not listen to it.
-    fn loopback(&mut self, _database: &Rc<str>, _retention_policy: &Rc<str>, _line: &str) -> bool {
-        matches!(self.alerts, Alerts::Feed(_))
+    fn loopback(&mut self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool {
+        if let Some(returned) = &self.returned {
+            returned.push(database, retention_policy, line);
+        }
+        true
     }
 
     fn record(&mut self, _recorded: Recorded) -> bool {

@@ -5,19 +5,12 @@
 
 use std::{ops::Range, sync::Arc};
 
-use proto::{
-    Plan,
-    feed::{FeedFailure, STREAM_LINE_BYTES_MAX},
-    message::NodeStatistics,
-};
-use tokio::sync::oneshot;
-
 use super::Manner;
 use crate::{
     block::Block,
     clock,
     line::{Fields, Lines, Precision, key_end, line_end, time},
-    node::{Outputs, alert::Inhibitors},
+    node::{Outputs, alert::Inhibitors, udf::UdfEvent},
     rfc3339::ZERO_TIME,
     routing::{Instance, Routing, TaskRoute},
     shard::{
@@ -25,6 +18,11 @@ use crate::{
         owner::Owner,
         receiver::{Committed, Receiver},
     },
+};
+use proto::{
+    Plan,
+    feed::{FeedFailure, STREAM_LINE_BYTES_MAX},
+    message::NodeStatistics,
 };
 
 /// Keys and entries of a lane's series cache.
@@ -152,10 +150,19 @@ impl StreamLane {
         }
     }
 
-    pub fn finish(&mut self) -> Result<(), FeedFailure> {
-        let (reply, _) = oneshot::channel();
-        self.owner.stop(INSTANCE, false, reply, self.now);
-        Ok(())
+    pub fn udf(&mut self, node: &str, event: UdfEvent) -> Result<(), FeedFailure> {
+        match self.owner.udf(INSTANCE, node, event, self.now) {
+            Some(failure) => Err(FeedFailure::Node(failure.error)),
+            None => Ok(()),
+        }
+    }
+
+    pub fn finish_from(&mut self, first: usize) -> Result<Option<usize>, FeedFailure> {
+        self.owner.finish_from(INSTANCE, first, self.now).map_err(FeedFailure::Node)
+    }
+
+    pub fn awaits_end(&self, node: usize) -> bool {
+        self.owner.awaits_end(INSTANCE, node)
     }
 
     /// Runs the whole points of a text; returns how many bytes they are.

@@ -26,6 +26,7 @@ pub mod log;
 pub mod loopback;
 pub mod noop;
 mod outlet;
+pub mod query;
 pub mod record;
 mod rewrite;
 pub mod sample;
@@ -129,6 +130,11 @@ pub trait Operator {
     /// The task ends (stopped, or its replay is over): hand on what the reference says is flushed. Most hold it back.
     fn finish(&mut self, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())
+    }
+
+    /// Whether a finished operator still hears from its function: children are not finished before it has ended.
+    fn awaits_end(&self) -> bool {
+        false
     }
 
     /// What the operator does to every point of the series of `point`, by its name and tags alone; `None` if it looks at

@@ -41,6 +41,8 @@ pub enum UdfEvent {
     Said(Vec<Response>),
     /// It is gone, or breaks the protocol: the task fails.
     Failed(String),
+    /// It was closed and has said everything.
+    Ended,
 }
 
 /// Points of a batch that a function sends without its end. More: the task fails.
@@ -50,11 +52,13 @@ pub struct Udf {
     plan: Arc<plan::Udf>,
     /// A batch that the function has begun.
     begun: Option<(Begin, Vec<Row>)>,
+    /// It was closed, and may still say something.
+    closing: bool,
 }
 
 impl Udf {
     pub fn new(plan: &plan::Udf) -> Udf {
-        Udf { plan: Arc::new(plan.clone()), begun: None }
+        Udf { plan: Arc::new(plan.clone()), begun: None, closing: false }
     }
 
     fn request(&self, act: UdfAct, out: &mut Outlet<'_>) -> bool {
@@ -250,12 +254,23 @@ impl Operator for Udf {
     fn udf(&mut self, event: UdfEvent, out: &mut Outlet<'_>) -> Result<(), Fault> {
         match event {
             UdfEvent::Said(responses) => responses.into_iter().try_for_each(|response| self.said(response, out)),
-            UdfEvent::Failed(error) => Err(Fault::new(error)),
+            UdfEvent::Failed(error) => {
+                self.closing = false;
+                Err(Fault::new(error))
+            }
+            UdfEvent::Ended => {
+                self.closing = false;
+                Ok(())
+            }
         }
     }
 
     fn finish(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.request(UdfAct::Close, out);
+        self.closing = self.request(UdfAct::Close, out);
         Ok(())
+    }
+
+    fn awaits_end(&self) -> bool {
+        self.closing
     }
 }

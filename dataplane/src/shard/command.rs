@@ -84,10 +84,23 @@ pub enum Command {
         node: String,
         event: UdfEvent,
     },
+    /// Lines that come back from a batch task; answered whether there was room.
+    Loopback {
+        body: LoopbackBody,
+        reply: oneshot::Sender<Result<(), LoopbackBody>>,
+    },
     /// Closes connections that are between requests, and every other one after its answer; answered when none is left.
     Drain {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// Line protocol on its way back into the server.
+#[derive(Debug)]
+pub struct LoopbackBody {
+    pub database: Arc<str>,
+    pub retention_policy: Arc<str>,
+    pub lines: String,
 }
 
 /// Rows of an httpOut node on one shard: place in the order of first appearance, JSON or the reason why there is none.
@@ -137,7 +150,7 @@ pub struct InfluxDbOutput {
 /// What a UDF node asks for, and where the function's answers go.
 #[derive(Debug)]
 pub struct UdfOutput {
-    pub shard: usize,
+    pub asker: Asker,
     pub instance: Instance,
     pub request: Box<UdfRequest>,
 }

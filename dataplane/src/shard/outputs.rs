@@ -56,7 +56,7 @@ impl Outputs for ShardOutputs {
     }
 
     fn udf(&mut self, request: UdfRequest) -> bool {
-        let output = UdfOutput { shard: self.shard, instance: self.instance, request: Box::new(request) };
+        let output = UdfOutput { asker: Asker::Shard(self.shard), instance: self.instance, request: Box::new(request) };
         let taken = self.effects.udf.try_send(output).is_ok();
         if !taken {
             self.dropped.udf.set(self.dropped.udf.get() + 1);

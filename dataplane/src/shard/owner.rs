@@ -233,6 +233,20 @@ impl Owner {
         self.end_stopped(now);
     }
 
+    /// Ends a task's nodes from `first` on, as [`Task::finish_from`] does.
+    pub fn finish_from(&mut self, instance: Instance, first: usize, now: i64) -> Result<Option<usize>, String> {
+        match self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed) {
+            Some(running) => running.task.finish_from(first, now).map_err(|fault| fault.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the function of a node that was ended still has something to say.
+    pub fn awaits_end(&self, instance: Instance, node: usize) -> bool {
+        let mut tasks = self.tasks.iter();
+        tasks.any(|running| running.instance == instance && !running.failed && running.task.awaits_end(node))
+    }
+
     /// A receiver routes nothing to the task any more.
     pub fn receiver_stopped(&mut self, instance: Instance, now: i64) {
         if let Some(running) = self.tasks.iter_mut().find(|running| running.instance == instance) {

@@ -39,7 +39,7 @@ struct Body {
 impl Reingest {
     /// Takes a line with its end; returns whether there was room.
     pub fn push(&self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool {
-        if self.bytes.get() + line.len() > REINGEST_BYTES_MAX {
+        if !self.has_room(line.len()) {
             self.dropped.set(self.dropped.get() + 1);
             return false;
         }
@@ -59,6 +59,11 @@ impl Reingest {
             }
         }
         true
+    }
+
+    /// Whether so many bytes more can wait.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.get() + bytes <= REINGEST_BYTES_MAX
     }
 
     /// Whether a turn would do something.

@@ -296,6 +296,15 @@ impl Thread {
                     let _ = shard.effects.failures.send(failure);
                 }
             }
+            Command::Loopback { body, reply } => {
+                let taken = if shard.reingest.has_room(body.lines.len()) {
+                    shard.reingest.push(&(&*body.database).into(), &(&*body.retention_policy).into(), &body.lines);
+                    Ok(())
+                } else {
+                    Err(body)
+                };
+                let _ = reply.send(taken);
+            }
             Command::Drain { reply } => {
                 shard.draining = true;
                 self.ports.close(&mut self.reactor);
