@@ -34,7 +34,7 @@ pub(super) enum Source {
 
 /// An opened recording.
 enum Opened {
-    Stream(StreamFile),
+    Stream(Box<StreamFile>),
     Batches(BatchFile),
     Range(Vec<Query>, (i64, i64)),
     /// Text of a stream recording.
@@ -74,7 +74,9 @@ impl Replays {
         let clusters = self.shared.recordings.clusters().clone();
         let asking = clusters.clone();
         let open = move || match (source, edge) {
-            (Source::File(path), EdgeType::Stream) => StreamFile::open(&path, &progress).map(Opened::Stream),
+            (Source::File(path), EdgeType::Stream) => {
+                StreamFile::open(&path, &progress).map(|file| Opened::Stream(Box::new(file)))
+            }
             (Source::File(path), EdgeType::Batch) => BatchFile::open(&path, queries, &progress).map(Opened::Batches),
             (Source::Range { queries, range }, _) => Ok(Opened::Range(queries.map_err(FileError::Query)?, range)),
             (Source::Query { query, cluster }, EdgeType::Stream) => {
@@ -102,7 +104,7 @@ impl Replays {
             let pump = Pump { pieces: pieces.clone(), clock: replay.clock, first_point_at };
             let pumped = tokio::task::spawn_blocking(move || {
                 match opened {
-                    Opened::Stream(file) => pump.stream(file)?,
+                    Opened::Stream(file) => pump.stream(*file)?,
                     Opened::Batches(file) => pump.batches(file, queries)?,
                     Opened::Range(queries, range) => pump.range(&queries, range, now, &clusters)?,
                     Opened::Text(text) => pump.stream(&*text)?,

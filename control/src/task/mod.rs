@@ -152,8 +152,9 @@ impl Tasks {
         for task in stored {
             let entry = tasks.ready(Entry::new(task));
             let mut index = tasks.index();
-            let entry = index.entry(entry.stored.id.clone()).insert_entry(entry);
-            entry.get().running.iter().for_each(Running::begin);
+            let id = entry.stored.id.clone();
+            index.insert(id.clone(), entry);
+            index.get(&id).and_then(|entry| entry.running.as_ref()).into_iter().for_each(Running::begin);
         }
         Ok(tasks)
     }
