@@ -17,6 +17,7 @@ mod report;
 mod rival;
 mod run;
 mod scenario;
+pub mod soak;
 mod tasks;
 
 use std::{io, path::PathBuf, process::ExitCode};

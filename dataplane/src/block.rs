@@ -155,7 +155,7 @@ impl Block {
     }
 
     /// Replaces numbers of series: for bodies whose new series got their final number at commit.
-    pub fn renumber(&mut self, number: impl Fn(u32) -> u32) {
+    pub fn renumber(&mut self, mut number: impl FnMut(u32) -> u32) {
         for row in &mut self.rows {
             row.series = number(row.series);
         }

@@ -4,7 +4,8 @@
 //! and `cpu,b=2,a=1` are two entries that lead to the same groups. An entry holds what does not depend on the point.
 //!
 //! The cache is bounded in bytes. When it is full it starts over with a new generation: owners forget the numbers of the
-//! old one, and whoever still writes is back after one miss a series.
+//! old one, and whoever still writes is back after one miss a series. It also starts over when most of its series seem to
+//! have gone, so that what it holds follows what is written: a cache that began anew knows soon how many write.
 
 use hashbrown::HashMap;
 
@@ -17,7 +18,19 @@ pub struct Cache {
     space_names: Vec<(Box<str>, Box<str>)>,
     generation: u64,
     bytes_max: usize,
+    /// When the generation began, nanoseconds since 1970; `None` until somebody tells the time.
+    began: Option<i64>,
+    /// Series that came within [`RETURN`].
+    returned: Option<usize>,
+    /// The table before the last start over for age, for bodies that were staged by it.
+    previous: Option<Table>,
 }
+
+/// How long writers are waited for after a start, nanoseconds: most pollers have come by then.
+const RETURN: i64 = 15_000_000_000;
+
+/// Series that are not worth starting over for.
+const FEW: usize = 1 << 17;
 
 /// Most databases with retention policies; one more starts the cache over.
 const SPACES_MAX: usize = 10_000;
@@ -86,6 +99,30 @@ impl Cache {
     fn clear(&mut self) {
         self.generation += 1;
         self.table.clear();
+        (self.began, self.returned, self.previous) = (None, None, None);
+    }
+
+    /// Starts over if there are twice as many series as came back soon, and some more; returns whether it did. What was
+    /// staged by the generation before can be carried over for a while.
+    pub fn refresh(&mut self, now: i64) -> bool {
+        let began = *self.began.get_or_insert(now);
+        if now.saturating_sub(began) < RETURN {
+            return false;
+        }
+        self.previous = None;
+        let returned = *self.returned.get_or_insert(self.table.len());
+        if self.table.len() <= 2 * returned + FEW {
+            return false;
+        }
+        let previous = std::mem::take(&mut self.table);
+        self.clear();
+        (self.began, self.previous) = (Some(now), Some(previous));
+        true
+    }
+
+    /// Looks at the table of `generation`, if that was the one before; see [`Cache::refresh`].
+    pub fn previous(&self, generation: u64) -> Option<&Table> {
+        self.previous.as_ref().filter(|_| generation + 1 == self.generation)
     }
 }
 
@@ -105,6 +142,31 @@ mod tests {
         assert!(cache.generation() > 3);
         assert!(cache.table().find(space, b"cpu,n=999").is_some());
         assert!(cache.table().find(space, b"cpu,n=1").is_none());
+    }
+
+    #[test]
+    fn a_cache_whose_series_went_starts_over_and_one_whose_series_stay_does_not() {
+        const SECOND: i64 = 1_000_000_000;
+        let mut cache = Cache::new(1 << 30);
+        let space = cache.space("db", "rp");
+        let series = |cache: &mut Cache, from: usize, to: usize| {
+            for n in from..to {
+                cache.insert(space, format!("m,n={n}").as_bytes(), 0, Ingress::default());
+            }
+        };
+        assert!(!cache.refresh(0));
+        series(&mut cache, 0, 1_000);
+        assert!(!cache.refresh(15 * SECOND));
+        // As many again and the allowance: all may be alive.
+        series(&mut cache, 1_000, 2_000 + FEW);
+        assert!(!cache.refresh(20 * SECOND));
+        series(&mut cache, 2_000 + FEW, 2_001 + FEW);
+        assert!(cache.refresh(21 * SECOND));
+        assert_eq!((cache.len(), cache.generation()), (0, 1));
+        // Who was staged by the old table can still look there, for a while.
+        assert_eq!(cache.previous(0).map(Table::len), Some(2_001 + FEW));
+        assert!(cache.previous(1).is_none());
+        assert!(!cache.refresh(36 * SECOND) && cache.previous(0).is_none());
     }
 
     /// Design: at most 120 bytes and the key.

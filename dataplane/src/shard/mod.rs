@@ -6,6 +6,7 @@
 //! Blocks cross by bounded rings, one hop ([`ring`]). A shard never waits on a push: what does not fit stays with its
 //! body, and that connection's answer and next read wait.
 
+mod carry_over;
 pub mod command;
 pub mod connection;
 pub mod connections;

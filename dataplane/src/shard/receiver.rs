@@ -115,7 +115,7 @@ impl Receiver {
     /// Takes a good body: its new series enter the cache, its blocks get what owners do not know yet.
     pub fn commit(&mut self, mut staging: Staging, order: u64) -> Committed {
         let nothing = |restage| Committed { blocks: Vec::new(), restage, forgot: false };
-        if staging.generation != self.cache.generation() {
+        if staging.generation != self.cache.generation() && !self.carry_over(&mut staging) {
             return nothing(true);
         }
         let numbers = self.keep_new(&staging);

@@ -35,10 +35,10 @@ pub struct Staging {
     pub(super) points: u64,
     pub(super) ingress: BodyIngress,
     /// The last line's series.
-    previous: u32,
+    pub(super) previous: u32,
     /// How many of the last lines did not have the predicted series, in 1,024ths.
     misses: u32,
-    lookahead: Lookahead,
+    pub(super) lookahead: Lookahead,
 }
 
 /// More misses than a tenth: look ahead.
@@ -81,7 +81,7 @@ impl Receiver {
 
     /// Stages up to `lines_max` lines; returns whether there are more.
     pub fn stage_lines(&mut self, staging: &mut Staging, lines: &mut Lines<'_>, lines_max: usize) -> bool {
-        if staging.generation != self.cache.generation() {
+        if staging.generation != self.cache.generation() && !self.carry_over(staging) {
             // The cache started over: the commit will ask for the body again.
             staging.errors = BodyErrors::default();
             return false;

@@ -94,6 +94,8 @@ struct Thread {
     now: i64,
     timers_checked: i64,
     swept: i64,
+    /// When the cache of series was looked at.
+    refreshed: i64,
 }
 
 /// Runs a shard until its command queue closes. Blocks the thread.
@@ -129,6 +131,7 @@ pub fn run(start: Start) -> io::Result<()> {
         now: clock::now(),
         timers_checked: 0,
         swept: 0,
+        refreshed: 0,
     };
     while thread.turn()? {}
     Ok(())
@@ -223,6 +226,12 @@ impl Thread {
                 shard.owner.advance(*now, |failure| {
                     let _ = shard.effects.failures.send(failure);
                 });
+            }
+        }
+        if now.saturating_sub(self.refreshed) >= CLOCK_CHECK.as_nanos() as i64 {
+            self.refreshed = *now;
+            if shard.receiver.cache.refresh(*now) {
+                shard.forget_series();
             }
         }
         if connections.has_deadlines(shard.draining) && now.saturating_sub(self.swept) >= SWEEP.as_nanos() as i64 {

@@ -142,6 +142,32 @@ fn a_cache_that_starts_over_asks_for_the_body_again() {
 }
 
 #[test]
+fn a_body_that_is_half_staged_when_the_cache_starts_over_for_age_is_carried_over() {
+    const SECOND: i64 = 1_000_000_000;
+    let mut receiver = Receiver::new(1, 1 << 30);
+    receiver.route(Arc::new(Routing::new(1, 1, vec![task(1, "", Some("v"), 1)])));
+    staged(&mut receiver, "m,n=1 v=0 1\nm,n=2 v=0 1\n").unwrap();
+    for now in [0, 15 * SECOND] {
+        assert!(!receiver.cache.refresh(now));
+    }
+    let many: String = (10..200_000).map(|n| format!("m,n={n} v=0 1\n")).collect();
+    staged(&mut receiver, &many).unwrap();
+    let mut begun = receiver.stage("db", "rp", Precision::NANOSECOND, 0);
+    receiver.stage_lines(&mut begun, &mut Lines::new(b"m,n=2 v=1 1\nm,n=new v=2 2\nm,n=2 v=3 3\n"), 9);
+    assert!(receiver.cache.refresh(16 * SECOND));
+    receiver.stage_lines(&mut begun, &mut Lines::new(b"m,n=1 v=4 4\nm,n=2 v=5 5\n"), 9);
+    let rows = shown(&receiver.commit(begun, 0));
+    let values: Vec<&str> = rows.iter().filter_map(|row| row.split_once("v=").map(|(_, value)| value)).collect();
+    assert_eq!(values, ["Float(1.0)", "Float(2.0)", "Float(3.0)", "Float(4.0)", "Float(5.0)"]);
+    // Each series was told once, under the number that its rows have.
+    let told: Vec<&String> = rows.iter().filter(|row| row.contains(" is ")).collect();
+    assert_eq!(told.len(), 3, "{rows:?}");
+    let number = |row: &str| row.split(' ').nth(1).map(str::to_owned);
+    let of = |text: &str| rows.iter().find(|row| row.contains(text)).and_then(|row| number(row));
+    assert_eq!(of("\"2\""), of("v=Float(5.0)"));
+}
+
+#[test]
 fn a_body_without_a_blank_takes_time_by_its_length() {
     // Were every line to look for its blank behind its end, this would be 10^11 bytes.
     let mut receiver = receiver(vec![]);
