@@ -18,6 +18,9 @@
 //!
 //! # Cost
 //!
+//! Floats, and looks at tags, are straight-line code without errors in between ([`program`]); a point that is not as it
+//! expects is left to the tree ([`node`]), and all that is said above is said of the tree.
+//!
 //! Numbers never allocate. Texts are borrowed from the point until they are a result, and a whole text of the point is
 //! shared even then. Constants are folded, regular expressions are compiled once, and matches on tags are remembered by
 //! the address of the tag's text, which all points of a series share. Errors are data until somebody prints them.
@@ -30,6 +33,7 @@ mod node;
 mod operand;
 mod operators;
 mod pattern;
+mod program;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -51,6 +55,7 @@ use crate::{
 use node::{Found, Node, Reads, Writes};
 use operand::Kind;
 use pattern::MatchCache;
+use program::Program;
 
 /// What an expression sees of a point.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +89,8 @@ impl<'a> Scope<'a> {
 #[derive(Debug)]
 pub struct Lambda {
     root: Node,
+    /// What it is at points that are as expected.
+    program: Option<Box<Program>>,
     names: Vec<Name>,
     /// The reference `"time"`.
     time: Option<usize>,
@@ -103,9 +110,12 @@ impl Lambda {
     pub fn compile(expr: &proto::Expr) -> Result<Lambda, CompileError> {
         let compiled = compile::compile(expr)?;
         let time = Name::new("time")?;
+        let time = compiled.names.iter().position(|name| *name == time);
+        let program = if time.is_none() { Program::compile(&compiled.root, &compiled.names) } else { None };
         Ok(Lambda {
             root: compiled.root,
-            time: compiled.names.iter().position(|name| *name == time),
+            program: program.map(Box::new),
+            time,
             names: compiled.names,
             own_state: compiled.own_state,
             stateful: compiled.stateful,
@@ -115,7 +125,18 @@ impl Lambda {
     }
 
     /// The value for a point: float, int, bool, string or duration. Anything else is an error.
+    #[inline]
     pub fn eval(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<Value, EvalError> {
+        if let Some(program) = &mut self.program
+            && let Some(value) = program.value(scope, state, &mut self.caches)
+        {
+            return Ok(value);
+        }
+        self.eval_tree(scope, state)
+    }
+
+    #[inline(never)]
+    fn eval_tree(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<Value, EvalError> {
         self.evaluate(scope, state, |root, missing, reads, writes| {
             root.value(reads, writes)?.into_value().map_err(|kind| match missing {
                 Some(name) if kind == Kind::Missing => EvalError::Missing(name),
@@ -125,7 +146,18 @@ impl Lambda {
     }
 
     /// The value of a predicate for a point; anything but a bool is an error.
+    #[inline]
     pub fn eval_bool(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<bool, EvalError> {
+        if let Some(program) = &mut self.program
+            && let Some(truth) = program.truth(scope, state, &mut self.caches)
+        {
+            return Ok(truth);
+        }
+        self.eval_bool_of_tree(scope, state)
+    }
+
+    #[inline(never)]
+    fn eval_bool_of_tree(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<bool, EvalError> {
         self.evaluate(scope, state, |root, missing, reads, writes| {
             root.truth(reads, writes)?.map_err(|actual| match missing {
                 Some(name) if actual == Kind::Missing => EvalError::Missing(name),

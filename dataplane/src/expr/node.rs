@@ -177,10 +177,7 @@ impl Node {
             Node::Comparison(binary) => binary.comparison(reads, writes).map(Operand::Bool),
             Node::Logical(logical) => logical.value(reads, writes).map(Operand::Bool),
             Node::Match(matching) => matching.value(reads, writes).map(Operand::Bool),
-            Node::Call(call) => match self.float(reads) {
-                Some(x) => Ok(Operand::Float(x)),
-                None => call.value(reads, writes),
-            },
+            Node::Call(call) => call.value(reads, writes),
             Node::Minus(node) => {
                 let operand = node.value(reads, writes)?;
                 operators::negated(&operand).ok_or_else(|| node.unary_error(UnaryOp::Minus, operand.kind(), reads))
@@ -229,38 +226,6 @@ impl Node {
         }
     }
 
-    /// The value if it is a float made of floats alone, without a look at anything that has state: the usual case, in
-    /// registers. `None` says nothing, the general way finds out.
-    #[inline]
-    fn float(&self, reads: &Reads<'_>) -> Option<f64> {
-        match self {
-            Node::Reference(reference) => match reads.found[*reference] {
-                Found::Value(Value::Float(x)) => Some(*x),
-                _ => None,
-            },
-            Node::Literal(Literal::Float(x)) => Some(*x),
-            Node::Arithmetic(binary) => binary.float(reads),
-            Node::Call(call) => match (&call.function.body, call.arguments.as_slice()) {
-                (Body::Float1(body), [argument]) => Some(body(argument.float(reads)?)),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The text of a bare reference or literal.
-    #[inline]
-    fn text<'a>(&'a self, reads: &Reads<'a>) -> Option<&'a str> {
-        match self {
-            Node::Reference(reference) => match reads.found[*reference] {
-                Found::Value(Value::String(text)) | Found::Tag(text) => Some(text),
-                _ => None,
-            },
-            Node::Literal(Literal::String(text)) => Some(text),
-            _ => None,
-        }
-    }
-
     #[cold]
     fn unary_error(&self, op: UnaryOp, kind: Kind, reads: &Reads<'_>) -> EvalError {
         match (kind, self.reference()) {
@@ -271,11 +236,6 @@ impl Node {
 }
 
 impl Binary {
-    fn float(&self, reads: &Reads<'_>) -> Option<f64> {
-        let a = self.left.float(reads)?;
-        operators::floats(self.op, a, self.right.float(reads)?)
-    }
-
     fn kind(&self, reads: &Reads<'_>) -> Result<Kind, EvalError> {
         let (left, right) = (self.left.kind(reads)?, self.right.kind(reads)?);
         operators::result_kind(self.op, left, right).ok_or_else(|| self.error(left, right, reads))
@@ -283,12 +243,6 @@ impl Binary {
 
     #[inline]
     fn arithmetic<'a>(&'a self, reads: &Reads<'a>, writes: &mut Writes<'_>) -> Result<Operand<'a>, EvalError> {
-        // An operator above has tried for a nested one.
-        if !self.nested
-            && let Some(result) = self.float(reads)
-        {
-            return Ok(Operand::Float(result));
-        }
         let left = self.left.value(reads, writes)?;
         let right = self.right.value(reads, writes)?;
         operators::arithmetic(self.op, &left, &right).map_err(|refused| match refused {
@@ -299,18 +253,6 @@ impl Binary {
 
     #[inline]
     fn comparison(&self, reads: &Reads<'_>, writes: &mut Writes<'_>) -> Result<bool, EvalError> {
-        if let Some(a) = self.left.float(reads)
-            && let Some(b) = self.right.float(reads)
-            && let Some(result) = operators::holds(self.op, a.partial_cmp(&b))
-        {
-            return Ok(result);
-        }
-        if let Some(a) = self.left.text(reads)
-            && let Some(b) = self.right.text(reads)
-            && let Some(result) = operators::holds(self.op, Some(a.cmp(b)))
-        {
-            return Ok(result);
-        }
         if self.check {
             self.kind(reads)?;
         }

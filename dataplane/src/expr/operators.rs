@@ -57,7 +57,7 @@ pub fn arithmetic<'a>(op: BinaryOp, left: &Operand<'_>, right: &Operand<'_>) -> 
 }
 
 #[inline]
-pub fn floats(op: BinaryOp, a: f64, b: f64) -> Option<f64> {
+fn floats(op: BinaryOp, a: f64, b: f64) -> Option<f64> {
     Some(match op {
         BinaryOp::Add => a + b,
         BinaryOp::Subtract => a - b,
@@ -103,7 +103,7 @@ pub fn compare(op: BinaryOp, left: &Operand<'_>, right: &Operand<'_>) -> Option<
 
 /// Whether a comparison holds for operands in this order, NaN having none.
 #[inline]
-pub fn holds(op: BinaryOp, order: Option<Ordering>) -> Option<bool> {
+fn holds(op: BinaryOp, order: Option<Ordering>) -> Option<bool> {
     Some(match op {
         BinaryOp::Equal => order == Some(Ordering::Equal),
         BinaryOp::NotEqual => order != Some(Ordering::Equal),

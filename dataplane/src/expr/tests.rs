@@ -3,6 +3,7 @@
 mod evaluation;
 mod functions;
 mod operators;
+mod programs;
 mod properties;
 mod state;
 
