@@ -135,14 +135,30 @@ impl Packed {
         Row::new(self.time(row), self.tags(row).clone(), &self.fields(row))
     }
 
-    /// The values of a column in order of rows, if each row has one and all are floats.
-    pub fn floats(&self, name: Name) -> Option<impl Iterator<Item = f64> + use<'_>> {
-        let (column, width) = (self.column(name)?, self.columns.len());
-        let is_float = |kind: &Kind| *kind == Kind::Float;
-        if !self.kinds.iter().skip(column).step_by(width).all(is_float) {
-            return None;
+    /// Puts the values of a column into `floats`, in order of rows, if each row has one and all are floats; tells whether
+    /// they are.
+    pub fn floats(&self, name: Name, floats: &mut Vec<f64>) -> bool {
+        floats.clear();
+        let Some(column) = self.column(name) else { return false };
+        if self.columns.len() == 1 {
+            let (kinds, cells) = (self.kinds.as_slices(), self.cells.as_slices());
+            let all_floats = [kinds.0, kinds.1].iter().all(|kinds| kinds.iter().all(|kind| *kind == Kind::Float));
+            if all_floats {
+                let values = |cells: &'_ [u64], floats: &mut Vec<f64>| {
+                    floats.extend(cells.iter().map(|bits| f64::from_bits(*bits)));
+                };
+                values(cells.0, floats);
+                values(cells.1, floats);
+            }
+            return all_floats;
         }
-        Some(self.cells.iter().skip(column).step_by(width).map(|bits| f64::from_bits(*bits)))
+        for row in 0..self.len() {
+            match self.cell(row, column) {
+                Some(Value::Float(x)) => floats.push(x),
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn column(&self, name: Name) -> Option<usize> {

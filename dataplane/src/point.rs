@@ -104,11 +104,12 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The values of a field in order of rows, where that is cheaply known to be a float in each of them.
-    pub fn floats(&self, name: Name) -> Option<impl Iterator<Item = f64> + use<'a>> {
+    /// Puts the values of a field into `floats`, in order of rows, where it is cheaply known to be a float in each of
+    /// them; tells whether it is.
+    pub fn floats(&self, name: Name, floats: &mut Vec<f64>) -> bool {
         match self.0 {
-            Stored::List(_) => None,
-            Stored::Columns(packed) => packed.floats(name),
+            Stored::List(_) => false,
+            Stored::Columns(packed) => packed.floats(name, floats),
         }
     }
 }

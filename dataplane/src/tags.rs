@@ -2,13 +2,17 @@
 
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Name;
 
 /// Tags sorted by key (by bytes), each key once. Equality is by content.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TagSet(Box<[(Name, Rc<str>)]>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TagSet {
+    /// The bits of all keys: what most names that are no tags are told by, without a look at the tags.
+    bits: u64,
+    tags: Box<[(Name, Rc<str>)]>,
+}
 
 impl TagSet {
     /// Sorts `tags`; of equal keys the last one counts.
@@ -16,33 +20,42 @@ impl TagSet {
         tags.reverse();
         tags.sort_by_key(|(key, _)| *key);
         tags.dedup_by_key(|(key, _)| *key);
-        TagSet(tags.into_boxed_slice())
+        TagSet::sorted(tags.into())
+    }
+
+    /// Of tags in order, each key once.
+    fn sorted(tags: Box<[(Name, Rc<str>)]>) -> Self {
+        TagSet { bits: tags.iter().fold(0, |bits, (key, _)| bits | key.bit()), tags }
     }
 
     pub fn empty() -> Self {
         TagSet::default()
     }
 
+    #[inline]
     pub fn get(&self, key: Name) -> Option<&Rc<str>> {
-        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+        if self.bits & key.bit() == 0 {
+            return None;
+        }
+        self.tags.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// In order of keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Name, Rc<str>)> {
-        self.0.iter()
+        self.tags.iter()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tags.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tags.is_empty()
     }
 
     /// A copy with `key` set.
     pub fn with(&self, key: Name, value: Rc<str>) -> TagSet {
-        let mut tags = self.0.to_vec();
+        let mut tags = self.tags.to_vec();
         tags.push((key, value));
         TagSet::new(tags)
     }
@@ -54,7 +67,19 @@ impl TagSet {
 
     /// A copy without `keys`.
     pub fn without(&self, keys: &[Name]) -> TagSet {
-        TagSet(self.0.iter().filter(|(key, _)| !keys.contains(key)).cloned().collect())
+        TagSet::sorted(self.tags.iter().filter(|(key, _)| !keys.contains(key)).cloned().collect())
+    }
+}
+
+impl Serialize for TagSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.tags.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TagSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(TagSet::sorted(Deserialize::deserialize(deserializer)?))
     }
 }
 

@@ -72,6 +72,7 @@ pub struct Field {
 }
 
 /// The value of `name` among `fields`, where a name stands at most once.
+#[inline]
 pub fn field(fields: &[Field], name: Name) -> Option<&Value> {
     fields.iter().find(|field| field.name == name).map(|field| &field.value)
 }

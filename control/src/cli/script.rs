@@ -1,7 +1,7 @@
 //! `check` and `fmt`: scripts, without a server.
 
 use super::{CliError, flags::Flags};
-use crate::tick::{compile_template, diagnostic::Diagnostic, settle_script, udf::Udfs};
+use crate::tick::{compile_template, settle_script, udf::Udfs};
 
 fn read(path: &str) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| CliError::Failed(format!("open {path}: {error}")))
@@ -35,17 +35,23 @@ pub fn check(arguments: &[String]) -> Result<(), CliError> {
     }
 }
 
-/// Rewrites scripts in their standard form; `--check` only says which are not.
+/// Rewrites scripts in their standard form; `--check` only says which are not. One that has errors stays as it is.
 pub fn fmt(arguments: &[String]) -> Result<(), CliError> {
     let flags = Flags::read(arguments, &[], &["check"])?;
     if flags.words.is_empty() {
         return Err(CliError::Usage("Must provide at least one file".to_owned()));
     }
-    let mut differ = Vec::new();
+    let (mut differ, mut broken) = (Vec::new(), false);
     for path in &flags.words {
         let source = read(path)?;
-        let render = |found: &Diagnostic| found.render(path, &source);
-        let formatted = settle_script(&source).map_err(|found| CliError::Failed(found.iter().map(render).collect()))?;
+        let formatted = match settle_script(&source) {
+            Ok(formatted) => formatted,
+            Err(found) => {
+                broken = true;
+                found.iter().for_each(|found| eprint!("{}", found.render(path, &source)));
+                continue;
+            }
+        };
         if formatted == source {
             continue;
         }
@@ -55,5 +61,9 @@ pub fn fmt(arguments: &[String]) -> Result<(), CliError> {
             std::fs::write(path, formatted).map_err(|error| CliError::Failed(format!("write {path}: {error}")))?;
         }
     }
-    if differ.is_empty() { Ok(()) } else { Err(CliError::Failed(format!("not formatted: {}", differ.join(" ")))) }
+    match (differ.is_empty(), broken) {
+        (true, false) => Ok(()),
+        (true, true) => Err(CliError::Failed("what has errors was left as it is".to_owned())),
+        (false, _) => Err(CliError::Failed(format!("not formatted: {}", differ.join(" ")))),
+    }
 }

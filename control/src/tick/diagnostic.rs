@@ -112,7 +112,12 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     // Words whose lengths differ by more cannot be near.
     let near = candidates.into_iter().filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * limit);
     let distances = near.map(|candidate| (distance(word, candidate), candidate));
-    distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, best)| best)
+    // Two letters that differ are a slip only in words that begin alike.
+    let first = |word: &str| word.chars().next().map(|first| first.to_ascii_lowercase());
+    let is_slip = |(distance, candidate): &(usize, &str)| {
+        *distance <= limit && (*distance <= 1 || first(candidate) == first(word))
+    };
+    distances.filter(is_slip).min_by_key(|(distance, _)| *distance).map(|(_, best)| best)
 }
 
 /// Edit distance (Levenshtein 1966), letters in any case; long words are told apart by their first 64 characters.
@@ -150,5 +155,7 @@ mod tests {
     fn near_misses_are_suggested() {
         assert_eq!(suggest("widnow", ["where", "window", "eval"]), Some("window"));
         assert_eq!(suggest("frobnicate", ["where", "window"]), None);
+        assert_eq!(suggest("round", ["count", "bound"]), Some("bound"));
+        assert_eq!(suggest("round", ["count"]), None);
     }
 }

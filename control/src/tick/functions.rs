@@ -1,50 +1,55 @@
-//! Names of the functions of lambdas (reference: tickscript §10), for hints: an unknown one fails at run time only.
+//! The functions of lambdas (reference: tickscript §10), for hints: what is wrong with a call fails at run time only.
 
-#[rustfmt::skip]
-const NAMES: &[&str] = &[
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bool", "cbrt", "ceil", "cos", "cosh", "count",
-    "day", "duration", "erf", "erfc", "exp", "exp2", "expm1", "float", "floor", "gamma", "hour", "humanBytes",
-    "hypot", "if", "int", "isPresent", "j0", "j1", "jn", "log", "log10", "log1p", "log2", "logb", "max", "min",
-    "minute", "mod", "month", "now", "pow", "pow10", "rand", "regexReplace", "sigma", "sin", "sinh", "spread", "sqrt",
-    "strContains", "strContainsAny", "strCount", "strHasPrefix", "strHasSuffix", "strIndex", "strIndexAny",
-    "strLastIndex", "strLastIndexAny", "strLength", "strReplace", "strSubstring", "strToLower", "strToUpper",
-    "strTrim", "strTrimLeft", "strTrimPrefix", "strTrimRight", "strTrimSpace", "strTrimSuffix", "string", "tan",
-    "tanh", "trunc", "unixNano", "weekday", "y0", "y1", "year", "yn",
-];
+use dataplane::expr::{function_arguments, function_names};
+
+use super::diagnostic::suggest;
+
+/// Why no point will ever get past a call, and what was probably meant.
+pub fn hopeless(name: &str, arguments: usize) -> Option<(String, Option<String>)> {
+    let mut counts: Vec<usize> = function_arguments(name).collect();
+    if counts.is_empty() {
+        return Some((format!("undefined function: {name:?}, every point will fail"), meant(name)));
+    }
+    counts.sort_unstable();
+    counts.dedup();
+    if counts.contains(&arguments) {
+        return None;
+    }
+    let wanted: Vec<String> = counts.iter().map(usize::to_string).collect();
+    let plural = if counts == [1] { "argument" } else { "arguments" };
+    let message = format!("{name} takes {} {plural}, got {arguments}, every point will fail", wanted.join(" or "));
+    Some((message, None))
+}
 
 pub fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
+    function_names().any(|known| known == name)
 }
 
 /// The function that was probably meant.
-pub fn meant(name: &str) -> Option<&'static str> {
-    super::diagnostic::suggest(name, NAMES.iter().copied())
+fn meant(name: &str) -> Option<String> {
+    match name {
+        "round" => Some("write floor(x + 0.5)".to_owned()),
+        "len" | "length" => Some("did you mean strLength?".to_owned()),
+        _ => suggest(name, function_names()).map(|meant| format!("did you mean {meant}?")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use dataplane::{
-        expr::{Lambda, Scope, State},
-        tags::TagSet,
-    };
-    use proto::Expr;
-
     use super::*;
 
-    /// What the evaluator says of a call without arguments.
-    fn evaluated(name: &str) -> String {
-        let mut lambda = Lambda::compile(&Expr::Call(name.to_owned(), Vec::new())).unwrap();
-        let tags = TagSet::empty();
-        let scope = Scope { time: 0, fields: (&[]).into(), tags: &tags, results: &[], now: 0 };
-        lambda.eval(&scope, &mut State::default()).err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
     #[test]
-    fn the_evaluator_knows_every_name() {
-        for name in NAMES {
-            assert!(!evaluated(name).contains("undefined function"), "{name}");
+    fn calls_that_no_signature_takes_are_hopeless() {
+        let (message, help) = hopeless("strlength", 1).unwrap();
+        assert!(message.contains("undefined function: \"strlength\""), "{message}");
+        assert_eq!(help.as_deref(), Some("did you mean strLength?"));
+        assert_eq!(hopeless("round", 1).unwrap().1.as_deref(), Some("write floor(x + 0.5)"));
+        let (message, _) = hopeless("if", 2).unwrap();
+        assert!(message.starts_with("if takes 3 arguments, got 2"), "{message}");
+        assert!(hopeless("duration", 3).unwrap().0.starts_with("duration takes 1 or 2 arguments"));
+        for (name, arguments) in [("count", 0), ("rand", 1), ("duration", 2), ("strReplace", 4)] {
+            assert_eq!(hopeless(name, arguments), None, "{name}");
         }
-        assert!(evaluated("round").contains("undefined function"));
-        assert_eq!(meant("strlength"), Some("strLength"));
+        assert!(is_known("sigma") && !is_known("avg"));
     }
 }

@@ -88,8 +88,9 @@ pub fn task_type(program: &Program) -> Result<TaskType, Diagnostic> {
         (true, false) => Ok(TaskType::Stream),
         (false, true) => Ok(TaskType::Batch),
         (true, true) => Err(Diagnostic::new("invalid task type: invalid").help("use either stream or batch, not both")),
-        (false, false) => Err(Diagnostic::new("invalid task type: invalid")
-            .help("begin with `stream\\n    |from()` or `batch\\n    |query('…')`")),
+        (false, false) => {
+            Err(Diagnostic::new("invalid task type: invalid").help("begin with stream|from() or batch|query('…')"))
+        }
     }
 }
 

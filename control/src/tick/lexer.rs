@@ -247,10 +247,9 @@ impl<'a> Lexer<'a> {
                 if self.regexes > REGEXES_MAX {
                     return TokenKind::BadLiteral(format!("more than {REGEXES_MAX} regular expressions"));
                 }
-                match proto::regex_dialect::translate(&pattern) {
-                    Ok(translated) if regex::Regex::new(&translated).is_ok() => TokenKind::Regex { pattern, text },
-                    Ok(_) => TokenKind::BadLiteral(format!("error parsing regexp: `{pattern}`")),
-                    Err(error) => TokenKind::BadLiteral(format!("error parsing regexp: {error}")),
+                match literal::check_regex(&pattern) {
+                    Ok(()) => TokenKind::Regex { pattern, text },
+                    Err(LiteralError(message)) => TokenKind::BadLiteral(message),
                 }
             }
             Err(error) => error,

@@ -2,7 +2,7 @@
 //!
 //! reference: tickscript §6: functions are looked up for each point, operators on constants when the task starts.
 
-use proto::plan::Dbrp;
+use proto::{expr::BinaryOp, plan::Dbrp};
 
 use super::{
     ast::{Node, NodeKind, Program, Statement},
@@ -26,7 +26,13 @@ pub fn lint(
     let mut found = unknown_vars(program, vars);
     for statement in &program.statements {
         if let Statement::Declaration { value: node, .. } | Statement::Expression(node) = statement {
-            unknown_functions(source, node, false, &mut found);
+            calls(source, node, false, &mut found);
+        }
+        if let Statement::Expression(node) = statement
+            && !matches!(node.kind, NodeKind::Chain { .. } | NodeKind::Call { .. })
+        {
+            let warning = Diagnostic::warning("this does nothing: it is neither a var nor a chain of nodes");
+            found.push(warning.located(source, node.at, node.at + 1));
         }
     }
     let refusals = if starts { pipeline.refusals(dbrps) } else { Vec::new() };
@@ -58,12 +64,13 @@ fn unknown_vars(program: &Program, vars: &Vars) -> Vec<Diagnostic> {
     unknown.map(warning).collect()
 }
 
-fn unknown_functions(source: &str, node: &Node, in_lambda: bool, found: &mut Vec<Diagnostic>) {
+/// Calls in lambdas that no function takes, and comparisons that are hardly meant.
+fn calls(source: &str, node: &Node, in_lambda: bool, found: &mut Vec<Diagnostic>) {
     if found.len() >= DIAGNOSTICS_MAX {
         return;
     }
     let mut each = |nodes: &[Node], in_lambda| {
-        nodes.iter().for_each(|node| unknown_functions(source, node, in_lambda, found));
+        nodes.iter().for_each(|node| calls(source, node, in_lambda, found));
     };
     match &node.kind {
         NodeKind::Chain { head, links } => {
@@ -76,19 +83,38 @@ fn unknown_functions(source: &str, node: &Node, in_lambda: bool, found: &mut Vec
         }
         NodeKind::Call { name, arguments, .. } => {
             each(arguments, in_lambda);
-            if in_lambda && !functions::is_known(name) {
-                let message = format!("undefined function: {name:?}, every point will fail");
-                let mut warning = Diagnostic::warning(message).located(source, node.at, node.at + name.len());
-                warning.help = functions::meant(name).map(|meant| format!("did you mean {meant}?"));
-                found.push(warning);
+            if let Some((message, help)) = functions::hopeless(name, arguments.len()).filter(|_| in_lambda) {
+                let warning = Diagnostic::warning(message).located(source, node.at, node.at + name.len());
+                found.push(Diagnostic { help, ..warning });
             }
         }
         NodeKind::Lambda(body) => each(std::slice::from_ref(body), true),
-        NodeKind::Binary { left, right, .. } => {
+        NodeKind::Binary { operator, left, right, .. } => {
             each(std::slice::from_ref(left), in_lambda);
             each(std::slice::from_ref(right), in_lambda);
+            if let Some((message, help)) = comparison(*operator, &left.kind, &right.kind).filter(|_| in_lambda) {
+                let sign = operator.as_str().len();
+                found.push(Diagnostic::warning(message).located(source, node.at, node.at + sign).help(help));
+            }
         }
         NodeKind::Unary { operand, .. } => each(std::slice::from_ref(operand), in_lambda),
         _ => {}
+    }
+}
+
+/// What is wrong with a comparison that is accepted, and what was probably meant.
+fn comparison(operator: BinaryOp, left: &NodeKind, right: &NodeKind) -> Option<(String, String)> {
+    let sign = operator.as_str();
+    match (operator, left, right) {
+        (BinaryOp::RegexMatch | BinaryOp::RegexNotMatch, _, NodeKind::String { value, .. }) => {
+            let message = format!("{sign} takes a regular expression on its right, every point will fail");
+            Some((message, format!("write /{}/", value.replace('/', "\\/"))))
+        }
+        // Two floats are rarely equal: this looks like a string in the wrong quotes.
+        (BinaryOp::Equal | BinaryOp::NotEqual, NodeKind::Reference(one), NodeKind::Reference(other)) => {
+            let message = format!("{sign} compares two fields or tags here, {one:?} and {other:?}");
+            Some((message, format!("write '{other}' if a string is meant")))
+        }
+        _ => None,
     }
 }

@@ -45,6 +45,18 @@ pub fn duration(digits: &str, unit: i64, text: &str) -> Result<TokenKind, Litera
     }
 }
 
+/// Whether a text is a regular expression of the dialect; the error says why not.
+pub fn check_regex(pattern: &str) -> Result<(), LiteralError> {
+    let failed = |reason: &str| LiteralError(format!("error parsing regexp: {reason}: `{pattern}`"));
+    let translated = proto::regex_dialect::translate(pattern)
+        .map_err(|error| LiteralError(format!("error parsing regexp: {error}")))?;
+    match regex::Regex::new(&translated) {
+        Ok(_) => Ok(()),
+        // The last line of what it says is the reason; the others show the place in the translation.
+        Err(error) => Err(failed(error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: "))),
+    }
+}
+
 /// Durations as vars and API bodies write them: `-`? then one or more digits with a unit (`1h30m`).
 pub fn parse_duration(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.strip_prefix('-') {

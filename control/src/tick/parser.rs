@@ -128,13 +128,29 @@ impl Parser<'_> {
         );
         let mut diagnostic = Diagnostic::new(message).at(self.source, token.start, token.end.max(token.start + 1));
         diagnostic.expected = expected.iter().map(|word| (*word).to_owned()).collect();
-        diagnostic.help = self.hint().map(str::to_owned).or_else(|| self.still_open());
+        let help = self.runaway_string().or_else(|| self.hint(expected).map(str::to_owned));
+        diagnostic.help = help.or_else(|| self.still_open(expected));
         diagnostic
     }
 
-    /// The bracket that should have been closed before the end, or before a line that begins like a statement.
-    fn still_open(&self) -> Option<String> {
-        if !(self.is_at_end() || self.may_begin_statement()) {
+    /// A string that ends on a later line, right before what was not expected: its own end was probably forgotten.
+    fn runaway_string(&self) -> Option<String> {
+        let before = self.tokens.get(self.at.checked_sub(1)?)?;
+        let text = self.source.get(before.start..before.end)?;
+        let runs_on = matches!(before.kind, TokenKind::String { triple: false, .. }) && text.contains('\n');
+        let place = position(self.source, before.start);
+        let (line, char) = (place.line, place.char);
+        runs_on
+            .then(|| format!("the string at line {line} char {char} goes on to here: does it lack its closing quote?"))
+    }
+
+    /// The bracket that should have been closed before the end, before a line that begins like a statement, or on an
+    /// earlier line.
+    fn still_open(&self, expected: &[&str]) -> Option<String> {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |token| token.end);
+        let closes = expected.contains(&")") || expected.contains(&"]");
+        let first_of_its_line = self.newline_between(before, self.token().start);
+        if !(self.is_at_end() || self.may_begin_statement() || closes && first_of_its_line) {
             return None;
         }
         let mut open = Vec::new();
@@ -161,7 +177,7 @@ impl Parser<'_> {
     }
 
     /// What other languages write here, and how it is written in this one.
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self, expected: &[&str]) -> Option<&'static str> {
         let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map(|token| &token.kind);
         let after_not = matches!(before, Some(TokenKind::Identifier(word)) if word.eq_ignore_ascii_case("not"));
         Some(match self.peek() {
@@ -171,9 +187,23 @@ impl Parser<'_> {
                 "and" | "And" => "the operator is AND",
                 "or" | "Or" => "the operator is OR",
                 _ if after_not => "the operator is !",
+                _ if expected == ["reference"] => "names of databases and retention policies have double quotes",
                 _ => return None,
             },
-            TokenKind::Error(_) if self.source[self.token().start..].starts_with('&') => "the operator is AND",
+            TokenKind::Error(message) if message.starts_with("unterminated") => "its closing delimiter is missing",
+            TokenKind::Error(_) => match self.source[self.token().start..].chars().next() {
+                Some('&') => "the operator is AND",
+                Some(';') => "statements need no separator",
+                Some('?') => "a choice is written if(condition, one, other)",
+                Some('^') => "a power is written pow(x, y)",
+                Some('#') => "comments begin with //",
+                _ => return None,
+            },
+            TokenKind::Assign if self.source[self.token().start..].starts_with("=>") => "greater or equal is >=",
+            TokenKind::Assign if self.source[self.token().start..].starts_with("=<") => "less or equal is <=",
+            TokenKind::Duration { .. } if matches!(before, Some(TokenKind::Duration { .. })) => {
+                "a duration has one unit: 90m, not 1h30m"
+            }
             TokenKind::Pipe if before == Some(&TokenKind::Pipe) || *self.peek_behind() == TokenKind::Pipe => {
                 "the operator is OR"
             }
@@ -453,7 +483,9 @@ impl Parser<'_> {
                 "identifier",
                 "TRUE",
                 "FALSE",
-                "==",
+                "regex",
+                "reference",
+                "*",
                 "(",
                 "-",
                 "!",

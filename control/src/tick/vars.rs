@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use serde_json::{Value as Json, json};
 
-use super::{literal::parse_duration, parser::parse_lambda, value::ScriptValue};
+use super::{
+    literal::{LiteralError, check_regex, parse_duration},
+    parser::parse_lambda,
+    value::ScriptValue,
+};
 
 /// Vars by name.
 pub type Vars = BTreeMap<String, Var>;
@@ -79,8 +83,7 @@ impl Var {
             VarValue::String(x) => ScriptValue::String(x.clone()),
             VarValue::Duration(x) => ScriptValue::Duration(*x),
             VarValue::Regex(x) => {
-                let translated = proto::regex_dialect::translate(x).map_err(|error| error.to_string())?;
-                regex::Regex::new(&translated).map_err(|_| format!("error parsing regexp: `{x}`"))?;
+                check_regex(x).map_err(|LiteralError(message)| message)?;
                 ScriptValue::Regex(x.clone())
             }
             VarValue::Lambda(x) => {

@@ -42,7 +42,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use error::{CompileError, EvalError};
-pub use functions::State;
+pub use functions::{State, function_arguments, function_names};
 pub use pattern::{BadPattern, Pattern};
 
 use crate::{
@@ -215,7 +215,10 @@ impl Lambda {
     ) -> Result<T, EvalError> {
         let found = room.get_mut(..self.names.len()).unwrap_or_default();
         for (index, (name, found)) in self.names.iter().zip(found.iter_mut()).enumerate() {
-            *found = if self.time == Some(index) { Found::Time } else { look_up(*name, scope)? };
+            *found = match self.time {
+                Some(time) if time == index => Found::Time,
+                _ => look_up(*name, scope).ok_or(EvalError::FieldAndTag(*name))?,
+            };
         }
         let reads = Reads { names: &self.names, found, time: scope.time, now: scope.now };
         if self.stateful {
@@ -227,13 +230,14 @@ impl Lambda {
     }
 }
 
-/// Field, then tag, then earlier result (reference: nodes-stream §2, "Field/tag lookup").
+/// Field, then tag, then earlier result (reference: nodes-stream §2, "Field/tag lookup"); `None` for a name that is field
+/// and tag.
 #[inline]
-fn look_up<'a>(name: Name, scope: &Scope<'a>) -> Result<Found<'a>, EvalError> {
+fn look_up<'a>(name: Name, scope: &Scope<'a>) -> Option<Found<'a>> {
     match (scope.fields.get(name), scope.tags.get(name)) {
-        (Some(_), Some(_)) => Err(EvalError::FieldAndTag(name)),
-        (Some(value), None) => Ok(Found::Value(value)),
-        (None, Some(tag)) => Ok(Found::Tag(tag)),
-        (None, None) => Ok(field(scope.results, name).map_or(Found::Missing, Found::Value)),
+        (Some(_), Some(_)) => None,
+        (Some(value), None) => Some(Found::Value(value)),
+        (None, Some(tag)) => Some(Found::Tag(tag)),
+        (None, None) => Some(field(scope.results, name).map_or(Found::Missing, Found::Value)),
     }
 }

@@ -115,7 +115,7 @@ impl Program {
 impl Load {
     #[inline]
     fn run(&self, name: Name, scope: &Scope<'_>, caches: &mut [MatchCache]) -> Option<f64> {
-        match (self, look_up(name, scope).ok()?) {
+        match (self, look_up(name, scope)?) {
             (Load::Float | Load::Number, Found::Value(Value::Float(x))) => Some(*x),
             (Load::Number, Found::Value(Value::Int(x))) => Some(*x as f64),
             (Load::Bool, Found::Value(Value::Bool(x))) => Some(number(*x)),

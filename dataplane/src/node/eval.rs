@@ -20,13 +20,25 @@ use crate::{
 };
 
 pub struct Eval {
-    lambdas: Vec<(Name, Lambda)>,
+    lambdas: Vec<Named>,
     tags: Vec<Name>,
     keep: KeepNames,
-    /// Per group one state a lambda.
+    /// Some lambda needs a state of its own.
+    stateful: bool,
+    /// Per group one state a lambda; none if no lambda needs one.
     states: GroupStates<Vec<State>>,
     scratch: Scratch,
     rows: Vec<Row>,
+}
+
+/// A lambda and the name of its result.
+struct Named {
+    name: Name,
+    lambda: Lambda,
+    /// References that are names of earlier results.
+    reloads: Vec<Name>,
+    /// An earlier result may have the name.
+    again: bool,
 }
 
 enum KeepNames {
@@ -58,12 +70,19 @@ impl Eval {
         let names = |names: &[String]| {
             names.iter().map(|name| Name::new(name).map_err(StartError::new)).collect::<Result<Vec<_>, _>>()
         };
+        let mut earlier = Vec::new();
         let lambda = |(name, lambda): &(String, proto::Expr)| {
             let name = Name::new(name).map_err(StartError::new)?;
-            Ok((name, Lambda::compile(lambda).map_err(StartError::new)?))
+            let lambda = Lambda::compile(lambda).map_err(StartError::new)?;
+            let reloads = lambda.references().iter().filter(|name| earlier.contains(*name)).copied().collect();
+            let again = earlier.contains(&name);
+            earlier.push(name);
+            Ok(Named { name, lambda, reloads, again })
         };
+        let lambdas = plan.expressions.iter().map(lambda).collect::<Result<Vec<_>, StartError>>()?;
         Ok(Eval {
-            lambdas: plan.expressions.iter().map(lambda).collect::<Result<_, StartError>>()?,
+            stateful: lambdas.iter().any(|named| named.lambda.is_stateful()),
+            lambdas,
             tags: names(&plan.tags)?,
             keep: match &plan.keep {
                 Keep::Results => KeepNames::Results,
@@ -85,12 +104,13 @@ impl Eval {
         tags: &TagSet,
         now: i64,
     ) -> Result<Option<TagSet>, PointError> {
-        let count = self.lambdas.len();
+        let count = if self.stateful { self.lambdas.len() } else { 0 };
         let states = self.states.get_or_insert_with(group, || vec![State::default(); count]);
         let Scratch { results, fields: kept } = &mut self.scratch;
         results.clear();
-        for ((name, lambda), state) in self.lambdas.iter_mut().zip(states) {
-            for reference in lambda.references() {
+        let mut stateless = State::default();
+        for (nth, Named { name, lambda, reloads, again }) in self.lambdas.iter_mut().enumerate() {
+            for reference in reloads.iter() {
                 if field(results, *reference).is_none() {
                     continue;
                 }
@@ -100,8 +120,13 @@ impl Eval {
                     set_field(results, *reference, original);
                 }
             }
+            let state = states.get_mut(nth).unwrap_or(&mut stateless);
             let value = lambda.eval(&Scope { time, fields, tags, results, now }, state)?;
-            set_field(results, *name, value);
+            if *again {
+                set_field(results, *name, value);
+            } else {
+                results.push(Field { name: *name, value });
+            }
         }
         let mut new_tags = None;
         for tag in &self.tags {
@@ -125,7 +150,7 @@ impl Eval {
             KeepNames::Listed(listed) => {
                 for name in listed {
                     let value = field(results, *name).or_else(|| fields.get(*name)).cloned();
-                    let referred = || self.lambdas.iter().any(|(_, lambda)| lambda.references().contains(name));
+                    let referred = || self.lambdas.iter().any(|named| named.lambda.references().contains(name));
                     // A tag that a lambda refers to can be kept as field; a name that is nowhere, too, as an odd one.
                     let value = match value {
                         Some(value) => value,
@@ -190,15 +215,15 @@ impl Operator for Eval {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        let shared: Vec<_> = self.lambdas.iter().map(|(_, lambda)| lambda.snapshot_shared()).collect();
+        let shared: Vec<_> = self.lambdas.iter().map(|named| named.lambda.snapshot_shared()).collect();
         to_state(&(&self.states, shared))
     }
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let (states, shared): (_, Vec<_>) = from_state(state)?;
         self.states = GroupStates::restore(states, groups);
-        for ((_, lambda), shared) in self.lambdas.iter_mut().zip(shared) {
-            lambda.restore_shared(shared);
+        for (named, shared) in self.lambdas.iter_mut().zip(shared) {
+            named.lambda.restore_shared(shared);
         }
         Ok(())
     }

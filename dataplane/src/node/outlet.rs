@@ -278,3 +278,52 @@ impl Outlet<'_> {
 fn name_fault(fault: Fault, node: &str) -> Fault {
     if fault.node.is_empty() { Fault { node: node.to_owned(), ..fault } } else { fault }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::{
+        Expr,
+        plan::{EdgeType, NodeKind},
+    };
+
+    use crate::{
+        node::testing::{Bench, from},
+        value::Value,
+    };
+
+    /// Two nodes one behind the other that fail at each point: a `where` that is no bool, an alert's level that is none.
+    fn failing(quiet: bool) -> Bench {
+        let predicate = || Expr::Reference("v".to_owned());
+        let nodes = vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::Where { predicate: predicate() }),
+            (vec![1], EdgeType::Stream, NodeKind::StateCount { predicate: predicate(), r#as: "n".to_owned() }),
+        ];
+        Bench::with(nodes, quiet)
+    }
+
+    #[test]
+    fn errors_are_all_counted_and_logged_once_a_second_and_node() {
+        let mut bench = failing(false);
+        for number in 0..1_000 {
+            // 250 points in each of four seconds.
+            bench.point("m", "", number, Value::Float(1.0), 10 + number / 250);
+        }
+        let counted: Vec<u64> = bench.task.statistics().iter().map(|node| node.errors).collect();
+        assert_eq!(counted, [0, 0, 1_000, 1_000]);
+        let lines = bench.recorded.errors();
+        assert_eq!(lines.len(), 8, "{lines:?}");
+        assert!(lines[0].contains("unexpected type float, expected boolean") && !lines[0].contains("held_back"));
+        for line in &lines[2..] {
+            assert!(line.ends_with("held_back=249"), "{line}");
+        }
+    }
+
+    #[test]
+    fn quiet_nodes_count_and_say_nothing() {
+        let mut bench = failing(true);
+        bench.point("m", "", 0, Value::Float(1.0), 0);
+        let counted: Vec<u64> = bench.task.statistics().iter().map(|node| node.errors).collect();
+        assert_eq!((counted, bench.recorded.errors().len()), (vec![0, 0, 1, 1], 0));
+    }
+}

@@ -47,12 +47,17 @@ pub fn log() -> NodeKind {
 impl Bench {
     /// `nodes` stand behind the source, which has index 0.
     pub fn new(nodes: Vec<Row>) -> Bench {
+        Bench::with(nodes, false)
+    }
+
+    /// As [`Bench::new`]; `quiet` nodes keep their errors to themselves.
+    pub fn with(nodes: Vec<Row>, quiet: bool) -> Bench {
         let source = (vec![], EdgeType::Stream, NodeKind::Stream);
         let node = |(index, (parents, provides, kind)): (usize, Row)| Node {
             name: format!("n{index}"),
             parents,
             provides,
-            quiet: false,
+            quiet,
             kind,
         };
         let plan = Plan {
@@ -134,6 +139,12 @@ impl Recorded {
     pub fn points(&self) -> Vec<String> {
         let effects = self.0.borrow();
         effects.lines.iter().filter(|(level, _)| *level == LogLevel::Info).map(|(_, line)| line.clone()).collect()
+    }
+
+    /// Lines that tell of errors.
+    pub fn errors(&self) -> Vec<String> {
+        let effects = self.0.borrow();
+        effects.lines.iter().filter(|(level, _)| *level == LogLevel::Error).map(|(_, line)| line.clone()).collect()
     }
 
     pub fn alerts(&self) -> Vec<AlertEvent> {

@@ -226,15 +226,7 @@ impl Interpreter<'_> {
                 other => format!("argument {} is of type {}, expected {}", nth + 1, other.type_name(), kind.name()),
             };
             let mut error = self.failed(place, name, index, &message);
-            error.help = match argument {
-                ScriptValue::Reference(text) => Some(format!("write '{text}' for a string")),
-                ScriptValue::Int(x) if kind == Kind::Float => Some(format!("write {x}.0 for a float")),
-                ScriptValue::String(text) if kind == Kind::Duration && parse_duration(text).is_some() => {
-                    Some(format!("write {text} for a duration"))
-                }
-                _ if kind == Kind::Lambda => Some("write lambda: in front of an expression".to_owned()),
-                _ => None,
-            };
+            error.help = instead(argument, kind);
             return Err(error);
         }
         Ok(())
@@ -287,6 +279,27 @@ impl Interpreter<'_> {
         error.help = near;
         error
     }
+}
+
+/// How an argument is written that is of this kind.
+fn instead(argument: &ScriptValue, kind: Kind) -> Option<String> {
+    Some(match (argument, kind) {
+        (ScriptValue::Reference(name), Kind::Lambda) => format!("write lambda: \"{name}\""),
+        (_, Kind::Lambda) => "write lambda: in front of an expression".to_owned(),
+        (ScriptValue::Reference(text), _) => format!("write '{text}' for a string"),
+        (ScriptValue::Int(x), Kind::Float) => format!("write {x}.0 for a float"),
+        (ScriptValue::Int(x), Kind::Duration) => format!("a duration has a unit: {x}s for seconds, {x}m for minutes"),
+        (ScriptValue::String(text), Kind::Duration) if parse_duration(text).is_some() => {
+            format!("write {text} for a duration")
+        }
+        (ScriptValue::String(text), Kind::Int) if text.parse::<i64>().is_ok() => format!("write {text} for an integer"),
+        (ScriptValue::String(text), Kind::Float) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            format!("write {text}{} for a float", if text.contains('.') { "" } else { ".0" })
+        }
+        (ScriptValue::String(text), Kind::Bool) if text.eq_ignore_ascii_case("true") => "write TRUE".to_owned(),
+        (ScriptValue::String(text), Kind::Bool) if text.eq_ignore_ascii_case("false") => "write FALSE".to_owned(),
+        _ => return None,
+    })
 }
 
 fn nodes(arguments: &[ScriptValue]) -> impl Iterator<Item = usize> {

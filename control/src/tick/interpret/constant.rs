@@ -23,7 +23,8 @@ impl Interpreter<'_> {
         }
         let expression = self.lambda(node)?;
         if let Some(name) = expression.references().first() {
-            return Err(self.located(node, format!("unsupported literal type: reference {name:?} outside of a lambda")));
+            let message = format!("unsupported literal type: reference {name:?} outside of a lambda");
+            return Err(self.located(node, message).help("write lambda: in front of an expression of fields and tags"));
         }
         let mut lambda = Lambda::compile(&expression).map_err(|error| Diagnostic::new(error.to_string()))?;
         let tags = TagSet::empty();

@@ -37,7 +37,7 @@ impl Interpreter<'_> {
             ("true" | "True", _) => Some("the literal is TRUE".to_owned()),
             ("false" | "False", _) => Some("the literal is FALSE".to_owned()),
             (_, Some(meant)) => Some(format!("did you mean {meant}?")),
-            _ => None,
+            _ => Some(format!("write '{name}' for a string, \"{name}\" for a field or tag in a lambda")),
         };
         Err(error)
     }

@@ -2,7 +2,10 @@
 //!
 //! reference: nodes-alert-join-io §1.1, §6.2, §7, §8; batch-and-replay §1.
 
-use dataplane::expr::Lambda;
+use dataplane::{
+    expr::Lambda,
+    template::{Kind, Template},
+};
 use proto::plan::Dbrp;
 
 use super::LowerError;
@@ -33,10 +36,20 @@ pub(super) fn check(pipeline: &Pipeline, node: &PipelineNode, dbrps: &[Dbrp]) ->
                 false => Ok(()),
             }
         }
+        "alert" | "deadman" => templates(node),
         "query" => schedule(node).and_then(|()| query(node)),
         "queryFlux" => schedule(node),
         _ => Ok(()),
     }
+}
+
+/// The texts of an alert that are templates.
+fn templates(node: &PipelineNode) -> Result<(), LowerError> {
+    for (property, kind) in [("id", Kind::Id), ("message", Kind::Message), ("details", Kind::Details)] {
+        let Some(text) = node.string(property) else { continue };
+        Template::new(kind, text).map_err(|error| LowerError(format!("{}: {property}: {error}", node.name)))?;
+    }
+    Ok(())
 }
 
 /// Operators on constants, and names that nothing stands for.

@@ -186,6 +186,8 @@ pub(super) const HANDLERS: &[Property] = &[
         NONE,
         &[
             value("uRL", STRING, "URL of the instance"),
+            value("username", STRING, "user of the instance"),
+            value("password", STRING, "password of the user"),
             value("source", STRING, "template of the source"),
             value("node", STRING, "template of the node"),
             value("type", STRING, "template of the type"),
@@ -212,6 +214,9 @@ pub(super) const HANDLERS: &[Property] = &[
         "zenoss",
         NONE,
         &[
+            value("uRL", STRING, "URL of the instance"),
+            value("username", STRING, "user of the instance"),
+            value("password", STRING, "password of the user"),
             value("action", STRING, "router of the API"),
             value("method", STRING, "method of the API"),
             value("type", STRING, "type of the request"),

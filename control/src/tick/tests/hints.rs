@@ -37,10 +37,36 @@ fn misspelt_words_come_with_the_right_one() {
         ("var x = (1 + 2\nstream|from()", "the ( at line 1 char 9 is still open"),
         ("stream|from().groupBy(['a', 'b')", ""),
         ("stream|from().where(lambda: (\"a\" > 1)", "the ( at line 1 char 20 is still open"),
+        ("stream\n|from().truncate(1m\n.measurement('a')", "the ( at line 2 char 17 is still open"),
+        ("stream|from().measurement('a)", "its closing delimiter is missing"),
+        (
+            "stream|from().measurement('a)\n.where(lambda: \"b\" == 'c')",
+            "the string at line 1 char 27 goes on to here: does it lack its closing quote?",
+        ),
+        ("stream|from().measurement(cpu)", "write 'cpu' for a string, \"cpu\" for a field or tag in a lambda"),
+        ("stream|from().where(\"a\" == 'b')", "write lambda: in front of an expression of fields and tags"),
+        ("stream|from()|eval(\"b\").as('x')", "write lambda: \"b\""),
+        ("stream|from()|window().period(10)", "a duration has a unit: 10s for seconds, 10m for minutes"),
+        ("stream|from()|window().periodCount('10')", "write 10 for an integer"),
+        ("stream|from()|deadman('5', 1s)", "write 5.0 for a float"),
+        ("stream|from()|barrier().delete('true')", "write TRUE"),
+        ("stream|from()|window().period(1h30m)", "a duration has one unit: 90m, not 1h30m"),
+        ("stream|from().where(lambda: \"a\" => 1)", "greater or equal is >="),
+        ("stream|from().where(lambda: \"a\" =< 1)", "less or equal is <="),
+        ("stream|from()|eval(lambda: \"a\" ? 1 : 2)", "a choice is written if(condition, one, other)"),
+        ("stream|from();", "statements need no separator"),
+        ("# a comment\nstream|from()", "comments begin with //"),
+        ("dbrp telegraf.autogen\nstream|from()", "names of databases and retention policies have double quotes"),
+        ("select x", "begin with stream|from() or batch|query('…')"),
     ];
     for (script, help) in cases {
         assert_eq!(first(script).1, help, "{script}: {}", first(script).0);
     }
+}
+
+#[test]
+fn a_bad_regular_expression_says_why() {
+    assert!(first("stream|from().where(lambda: \"a\" =~ /a(b/)").0.ends_with("regexp: unclosed group: `a(b`"));
 }
 
 #[test]
@@ -82,6 +108,21 @@ fn what_is_accepted_and_hardly_meant_is_a_warning() {
     assert_eq!(found[0].help.as_deref(), Some("did you mean strLength?"));
     assert!(found[0].message.contains("line 1 char 28"), "{}", found[0].message);
     assert_eq!(warnings("stream|from()|where(lambda: 1 > TRUE)").len(), 1);
+    let helps = [
+        ("stream|from()|where(lambda: \"v\" =~ 'a/b')", "write /a\\/b/"),
+        ("stream|from()|where(lambda: \"cpu\" == \"cpu-total\")", "write 'cpu-total' if a string is meant"),
+        ("stream|from()|eval(lambda: round(\"v\")).as('x')", "write floor(x + 0.5)"),
+    ];
+    for (script, help) in helps {
+        assert_eq!(warnings(script).first().and_then(|found| found.help.as_deref()), Some(help), "{script}");
+    }
+    let says = |script: &str, what: &str| {
+        let found = warnings(script);
+        assert!(found.len() == 1 && found[0].message.contains(what), "{script}: {found:?}");
+    };
+    says("stream|from()|where(lambda: if(\"v\" > 5, TRUE))", "if takes 3 arguments, got 2");
+    says("var p = 5 m\nstream|from()|log()", "line 1 char 11: this does nothing");
+    says("stream|from()|alert().message('{{ .ID }')", "the task cannot start: alert2: message: ");
     assert!(warnings("stream|from()|where(lambda: \"v\" > 1)").is_empty());
 }
 

@@ -49,13 +49,28 @@ const fn signature(arguments: &'static [Kind], result: Kind) -> Signature {
     Signature { arguments, result }
 }
 
+/// All functions.
+fn all() -> impl Iterator<Item = &'static Function> {
+    [conversion::FUNCTIONS, strings::FUNCTIONS, math::FUNCTIONS, time::FUNCTIONS, stateful::FUNCTIONS]
+        .into_iter()
+        .flatten()
+}
+
+/// The names of all functions.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    all().map(|function| function.name)
+}
+
+/// How many arguments the function of a name takes: one number a signature; none if there is no such function.
+pub fn function_arguments(name: &str) -> impl Iterator<Item = usize> {
+    let signatures = Function::find(name).map_or(&[][..], |function| function.signatures);
+    signatures.iter().map(|signature| signature.arguments.len())
+}
+
 impl Function {
     /// The function of this exact name.
     pub fn find(name: &str) -> Option<&'static Function> {
-        [conversion::FUNCTIONS, strings::FUNCTIONS, math::FUNCTIONS, time::FUNCTIONS, stateful::FUNCTIONS]
-            .into_iter()
-            .flatten()
-            .find(|function| function.name == name)
+        all().find(|function| function.name == name)
     }
 
     /// The type of the result for these arguments, `None` if no signature fits.

@@ -59,10 +59,27 @@ pub fn percentile(samples: &[Sample], percent: f64) -> Option<&Sample> {
     sorted(samples).get(rank(samples.len(), percent)?).copied()
 }
 
-/// The same of floats with their places, which come out of order.
-pub fn percentile_of_floats(floats: &mut [(f64, usize)], percent: f64) -> Option<(f64, usize)> {
+/// The same of floats: the place of the one at the percentile. `keys` is room to work in.
+pub fn percentile_of_floats(floats: &[f64], percent: f64, keys: &mut Vec<u64>) -> Option<usize> {
     let rank = rank(floats.len(), percent)?;
-    Some(*floats.select_nth_unstable_by(rank, |one, other| of_floats(one.0, other.0).then(one.1.cmp(&other.1))).1)
+    keys.clear();
+    keys.extend(floats.iter().map(|x| key(*x)));
+    let chosen = *keys.select_nth_unstable(rank).1;
+    // Of equal values the one whose turn it is in order of arrival.
+    let less = floats.iter().filter(|x| key(**x) < chosen).count();
+    let mut equal = floats.iter().enumerate().filter(|(_, x)| key(**x) == chosen).map(|(place, _)| place);
+    equal.nth(rank - less)
+}
+
+/// An integer that orders like [`of_floats`]: equal for both zeros, and for all NaNs, behind all others.
+fn key(x: f64) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    if x.is_nan() {
+        return u64::MAX;
+    }
+    // Adding zero makes one zero of the two.
+    let bits = (x + 0.0).to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
 }
 
 fn rank(count: usize, percent: f64) -> Option<usize> {
@@ -102,9 +119,8 @@ mod tests {
         ) {
             let sample = |(row, value): (usize, &f64)| Sample { time: row as i64, value: Value::Float(*value), row };
             let samples: Vec<Sample> = values.iter().enumerate().map(sample).collect();
-            let mut floats: Vec<(f64, usize)> = values.iter().copied().zip(0..).collect();
             let expected = percentile(&samples, percent).map(|sample| sample.row);
-            prop_assert_eq!(percentile_of_floats(&mut floats, percent).map(|(_, row)| row), expected);
+            prop_assert_eq!(percentile_of_floats(&values, percent, &mut Vec::new()), expected);
         }
     }
 }

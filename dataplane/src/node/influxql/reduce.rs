@@ -30,8 +30,9 @@ pub struct Reduce {
 #[derive(Default)]
 struct Scratch {
     samples: Vec<Sample>,
-    /// Floats and their rows, where all values are floats.
-    floats: Vec<(f64, usize)>,
+    /// The value of each row, where all are floats.
+    floats: Vec<f64>,
+    keys: Vec<u64>,
 }
 
 /// What does not change.
@@ -87,15 +88,13 @@ impl Shape {
         if accumulates(&self.function) {
             return self.accumulate(input, out);
         }
-        let Scratch { samples, floats } = scratch;
+        let Scratch { samples, floats, keys } = scratch;
         if let InfluxQlFunction::Percentile(percent) = &self.function
-            && let Some(values) = input.rows.floats(self.field)
+            && input.rows.floats(self.field, floats)
         {
-            floats.clear();
-            floats.extend(values.enumerate().map(|(row, value)| (value, row)));
-            let Some((value, row)) = order::percentile_of_floats(floats, percent.0) else { return Ok(()) };
-            let row = input.rows.get(row);
-            return self.emit_row(input, row, Value::Float(value), row.map(RowRef::time), out);
+            let Some(place) = order::percentile_of_floats(floats, percent.0, keys) else { return Ok(()) };
+            let (Some(row), Some(value)) = (input.rows.get(place), floats.get(place)) else { return Ok(()) };
+            return self.emit_row(input, Some(row), Value::Float(*value), Some(row.time()), out);
         }
         let Some(kind) = self.collect(input.rows, samples, out) else { return Ok(()) };
         let only = |sample: &Sample| samples.len() == 1 && sample.row < input.rows.len();
