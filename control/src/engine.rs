@@ -10,7 +10,7 @@ use std::{
 
 use proto::{
     Plan,
-    message::{Command, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
+    message::{Command, Listener, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -127,6 +127,14 @@ impl Engine {
     pub async fn stop_recording(&self, id: &str) -> Result<(), EngineError> {
         let id = id.to_owned();
         self.call(move |request| Command::StopRecording { request, id }).await.map(drop)
+    }
+
+    /// Opens an input of line protocol, unless it is open; answers where it listens.
+    pub async fn listen(&self, listener: Listener) -> Result<String, EngineError> {
+        match self.call(move |request| Command::Listen { request, listener }).await? {
+            Reply::Listening(address) => Ok(address),
+            _ => Err(EngineError::Away),
+        }
     }
 
     /// Finishes what was accepted and ends the data plane.

@@ -16,7 +16,7 @@ use crate::{
     engine::Engine,
     identity::Identity,
     influxdb::{Clusters, Subscriptions},
-    recording::{Recordings, Source},
+    recording::{Caps, Recordings, Source},
     replay::Replays,
     store::{Store, StoreError},
     supervise::{self, Paths, SuperviseError, Supervision},
@@ -110,7 +110,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         paths.link.clone(),
     )?;
     let folder = Path::new(&config.replay.dir);
-    let recordings = Recordings::open(&store, folder, engine.clone(), tasks.clone(), clusters.clone())?;
+    let caps = Caps { size: config.replay.recording_max_size, duration: config.replay.recording_max_duration.0 };
+    let recordings = Recordings::open(&store, folder, caps, engine.clone(), tasks.clone(), clusters.clone())?;
     let replays = Replays::open(&store, recordings.clone(), alerts.clone(), paths.link.clone())?;
     let api = Api {
         tasks: tasks.clone(),
@@ -122,7 +123,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         started: Instant::now(),
         latency: Arc::default(),
         live,
-        auth,
+        auth: auth.clone(),
         store: store.clone(),
         log_requests: config.http.log_enabled,
     };
@@ -131,6 +132,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         server_id: server.server_id.clone(),
         hostname: server.hostname.clone(),
         port: address.port(),
+        engine: engine.clone(),
+        auth: auth.clone(),
     };
     tokio::spawn(subscriptions.run(clusters));
     tracing::info!(service = "http", addr = %address, "listening on");

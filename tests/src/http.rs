@@ -115,3 +115,20 @@ pub fn read_answer(reader: &mut impl BufRead, bodiless: bool) -> io::Result<Answ
     }
     Ok(answer)
 }
+
+/// A value of the header `Authorization`.
+pub fn basic(user: &str, password: &str) -> String {
+    // Names and passwords of the tests need no other alphabet.
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = format!("{user}:{password}");
+    let mut out = String::from("Basic ");
+    for chunk in text.as_bytes().chunks(3) {
+        let bytes = [chunk[0], *chunk.get(1).unwrap_or(&0), *chunk.get(2).unwrap_or(&0)];
+        let number = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
+        for place in 0..4 {
+            let digit = (number >> (18 - 6 * place) & 63) as usize;
+            out.push(if place <= chunk.len() { char::from(ALPHABET[digit]) } else { '=' });
+        }
+    }
+    out
+}

@@ -104,6 +104,50 @@ fn a_cluster_that_nobody_knows_ends_the_task() {
 }
 
 #[test]
+fn the_next_server_that_can_be_reached_is_asked() {
+    let influxdb = StandIn::start(|_: &Request| ANSWER.into()).unwrap();
+    let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let server = beside(&[influxdb.url(), format!("http://{gone}")]);
+    define(&server, "t", "batch", &format!("{QUERY}|log()"));
+    let node = || call(&server, "GET", "/tasks/t", None).1["stats"]["node-stats"]["query1"].clone();
+    assert!(until(LIMIT, || node()["batches_queried"].as_u64() >= Some(4)), "{}\n{}", node(), server.log());
+    assert_eq!(node()["errors"], 0);
+}
+
+#[test]
+fn flux_is_asked_with_a_token_and_its_tables_are_batches() {
+    let csv = "#datatype,string,long,dateTime:RFC3339,double,string,string\r\n\
+               #group,false,false,false,false,true,true\r\n#default,_result,,,,,\r\n\
+               ,result,table,_time,v,_measurement,host\r\n\
+               ,,0,2020-09-13T12:26:40Z,1,cpu,a\r\n,,0,2020-09-13T12:26:41Z,2.5,cpu,a\r\n\
+               ,,1,2020-09-13T12:26:40Z,7,cpu,b\r\n\r\n";
+    let influxdb = StandIn::start(move |_: &Request| csv.into()).unwrap();
+    let url = influxdb.url();
+    let environment = [
+        ("KAPACITOR_INFLUXDB_0_ENABLED", "true"),
+        ("KAPACITOR_INFLUXDB_0_DISABLE_SUBSCRIPTIONS", "true"),
+        ("KAPACITOR_INFLUXDB_0_TOKEN", "s3cret"),
+        ("KAPACITOR_INFLUXDB_0_URLS_0", &url),
+    ];
+    let server = Server::start(2, &environment).unwrap();
+    let sink = Sink::start().unwrap();
+    let query = "batch|queryFlux('from(bucket: \"b\")').every(1s).org('o')";
+    define(&server, "t", "batch", &format!("{query}|sum('v')|httpPost('{}/flux/s')", sink.url()));
+    assert!(until(LIMIT, || sink.count("/flux") >= 2), "{}", server.log());
+    let series: Vec<_> =
+        sink.take("/flux").into_values().flatten().map(|body| body["series"][0].clone()).take(2).collect();
+    assert_eq!((&series[0]["name"], &series[0]["tags"]), (&json!("cpu"), &json!({ "host": "a" })));
+    assert_eq!((&series[0]["values"][0][1], &series[1]["values"][0][1]), (&json!(3.5), &json!(7)));
+    let request = influxdb.requests().into_iter().next().unwrap();
+    assert_eq!((&*request.call, request.parameter("org")), ("POST /api/v2/query", "o"));
+    assert_eq!(request.header("authorization"), "Token s3cret");
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    assert_eq!((&body["query"], &body["type"]), (&json!("from(bucket: \"b\")"), &json!("flux")));
+    let shown = call(&server, "GET", "/config/influxdb/default", None).1;
+    assert_eq!((&shown["options"]["token"], &shown["redacted"]), (&json!(true), &json!(["password", "token"])));
+}
+
+#[test]
 fn a_stop_does_not_wait_for_a_query() {
     let influxdb =
         StandIn::start(|_: &Request| Reply { delay: Duration::from_secs(60), ..Reply::from(ANSWER) }).unwrap();

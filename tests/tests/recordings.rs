@@ -13,6 +13,7 @@ use farad_tests::{
     process::signal,
     server::{Server, until},
     sink::Sink,
+    stand_in::{Reply, Request, StandIn},
 };
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
@@ -168,6 +169,169 @@ fn a_full_disk_fails_the_recording_and_ingest_goes_on() {
     assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
     assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
     assert_eq!(server.dataplane_pid().unwrap().to_string(), pid, "the data plane lives");
+}
+
+#[test]
+fn a_recording_ends_at_its_caps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_string_lossy().into_owned();
+    let environment = [
+        ("KAPACITOR_REPLAY_DIR", &*path),
+        ("KAPACITOR_REPLAY_RECORDING_MAX_SIZE", "100000"),
+        ("KAPACITOR_REPLAY_RECORDING_MAX_DURATION", "2s"),
+    ];
+    let server = Server::start(2, &environment).unwrap();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    record(&server, "long", "2030-01-01T00:00:00Z");
+    let long = ended(&server, "/recordings/long");
+    assert_eq!(long["error"], "the recording reached its longest duration of 2s", "{long}");
+    record(&server, "large", "2030-01-01T00:00:00Z");
+    let mut from = 0;
+    let running = || call(&server, "GET", "/recordings/large", None).unwrap().0 == 202;
+    while running() && from < 1_000_000 {
+        assert_eq!(server.write("d", "r", &noise(from, 2_000)).unwrap().status, 204);
+        from += 2_000;
+    }
+    let large = ended(&server, "/recordings/large");
+    assert_eq!((&large["status"], &large["size"]), (&json!("failed"), &json!(0)));
+    assert_eq!(large["error"], "the recording reached its largest size of 100000 bytes", "{large}");
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+}
+
+/// A replay that takes long enough to be hit.
+fn replay_slowly(server: &Server, id: &str, recording: &str) {
+    let body = json!({ "id": id, "task": "t", "recording": recording, "clock": "real" });
+    assert_eq!(call(server, "POST", "/replays", Some(body)).unwrap().0, 201);
+}
+
+#[test]
+fn a_dead_data_plane_fails_its_replays_and_leaves_the_recording() {
+    let (server, folder) = start();
+    define(&server, "t", "stream|from().measurement('cpu')");
+    record(&server, "r", "2020-09-13T12:27:00Z");
+    assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
+    assert_eq!(ended(&server, "/recordings/r")["status"], "finished");
+    let before = std::fs::read(folder.path().join("r.srpl")).unwrap();
+    replay_slowly(&server, "p", "r");
+    assert_eq!(call(&server, "GET", "/replays/p", None).unwrap().0, 202);
+    signal(server.dataplane_pid().unwrap(), "KILL");
+    let replay = ended(&server, "/replays/p");
+    assert_eq!(replay["status"], "failed", "{replay}");
+    assert!(replay["error"].as_str().unwrap().contains("the data plane"), "{replay}");
+    assert_eq!(std::fs::read(folder.path().join("r.srpl")).unwrap(), before);
+    server.wait_until_up(LIMIT).unwrap();
+    // The same recording runs again.
+    let body = json!({ "id": "again", "task": "t", "recording": "r" });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    assert_eq!(ended(&server, "/replays/again")["status"], "finished");
+}
+
+/// A server beside something like an InfluxDB that never answers, while a recording and a replay wait for it.
+#[test]
+fn a_dead_control_plane_fails_recordings_and_replays_of_queries() {
+    let influxdb = StandIn::start(|_: &Request| Reply { delay: Duration::from_secs(60), ..Reply::from("{}") }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = (folder.path().to_string_lossy().into_owned(), influxdb.url());
+    let environment = [
+        ("KAPACITOR_REPLAY_DIR", &*path),
+        ("KAPACITOR_INFLUXDB_0_ENABLED", "true"),
+        ("KAPACITOR_INFLUXDB_0_DISABLE_SUBSCRIPTIONS", "true"),
+        ("KAPACITOR_INFLUXDB_0_URLS_0", &*url),
+    ];
+    let mut server = Server::start(2, &environment).unwrap();
+    let script = "batch|query('SELECT v FROM d.r.cpu').period(1s).every(1s)|log()";
+    let task = json!({ "id": "b", "type": "batch", "script": script, "dbrps": [{ "db": "d", "rp": "r" }] });
+    assert_eq!(call(&server, "POST", "/tasks", Some(task)).unwrap().0, 200);
+    let range =
+        |id: &str| json!({ "id": id, "task": "b", "start": "2020-09-13T12:26:40Z", "stop": "2020-09-13T12:26:50Z" });
+    assert_eq!(call(&server, "POST", "/recordings/batch", Some(range("r"))).unwrap().0, 201);
+    assert_eq!(call(&server, "POST", "/replays/batch", Some(range("p"))).unwrap().0, 201);
+    assert!(until(LIMIT, || influxdb.queries().len() >= 2), "{:?}\n{}", influxdb.queries(), server.log());
+    signal(server.control_pid(), "KILL");
+    server.wait(LIMIT).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(LIMIT).unwrap();
+    for path in ["/recordings/r", "/replays/p"] {
+        let entry = ended(&server, path);
+        assert_eq!(entry["status"], "failed", "{entry}");
+        assert!(entry["error"].as_str().unwrap().contains("unexpected shutdown"), "{entry}");
+    }
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+}
+
+/// An archive as Kapacitor writes it, made by hand: two queries, of which the first entry is the last one's.
+#[test]
+fn an_archive_of_kapacitor_is_imported_and_replays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(folder.path().join("kapacitor.brpl")).unwrap());
+    let entries = [
+        (
+            "0",
+            vec![
+                r#"{"name":"mem","tmax":"2020-09-13T12:26:50Z","points":[{"fields":{"f":7,"s":"\u003cx"},"tags":null,"time":"2020-09-13T12:26:49Z"}]}"#,
+            ],
+        ),
+        (
+            "1",
+            vec![
+                r#"{"name":"cpu","tmax":"2020-09-13T12:26:50Z","group":"cpu\nhost=a","byname":true,"tags":{"host":"a"},"points":[{"fields":{"f":0.5},"tags":{"host":"a"},"time":"2020-09-13T12:26:40Z"},{"fields":{"f":1e+21},"tags":{"host":"a"},"time":"2020-09-13T12:26:41Z"}]}"#,
+                r#"{"name":"cpu","tmax":"2020-09-13T12:26:50Z","group":"cpu\nhost=b","byname":true,"tags":{"host":"b"}}"#,
+            ],
+        ),
+    ];
+    for (name, lines) in entries {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        lines.iter().for_each(|line| writeln!(archive, "{line}").unwrap());
+    }
+    archive.finish().unwrap();
+    let path = folder.path().to_string_lossy().into_owned();
+    let server = Server::start(2, &[("KAPACITOR_REPLAY_DIR", &path)]).unwrap();
+    let listed = ended(&server, "/recordings/kapacitor");
+    assert_eq!((&listed["type"], &listed["status"]), (&json!("batch"), &json!("finished")));
+    let sink = Sink::start().unwrap();
+    let query = |text: &str| format!("batch|query('{text}').period(10s).every(10s)");
+    let script = format!(
+        "{}.groupBy('host').groupByMeasurement()|httpPost('{url}/first/o')\n{}|httpPost('{url}/second/o')",
+        query("SELECT f FROM d.r.cpu"),
+        query("SELECT * FROM d.r.mem"),
+        url = sink.url()
+    );
+    let task = json!({ "id": "b", "type": "batch", "script": script, "dbrps": [{ "db": "d", "rp": "r" }] });
+    assert_eq!(call(&server, "POST", "/tasks", Some(task)).unwrap().0, 200);
+    let body = json!({ "id": "p", "task": "b", "recording": "kapacitor", "recording-time": true });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    let replay = ended(&server, "/replays/p");
+    assert_eq!((&replay["status"], &replay["error"]), (&json!("finished"), &json!("")));
+    let seen = |prefix: &str| sink.take(prefix).into_values().flatten().collect::<Vec<_>>();
+    let (first, second) = (seen("/first"), seen("/second"));
+    assert_eq!((first.len(), second.len()), (1, 1), "an empty batch of a file is skipped: {first:?} {second:?}");
+    assert_eq!(first[0]["series"][0]["values"], json!([["2020-09-13T12:26:40Z", 0.5], ["2020-09-13T12:26:41Z", 1e21]]));
+    assert_eq!(second[0]["series"][0]["columns"], json!(["time", "f", "s"]));
+    assert_eq!(second[0]["series"][0]["values"], json!([["2020-09-13T12:26:49Z", 7, "<x"]]));
+    let wrong = json!({ "id": "one", "type": "batch", "script": format!("{}|log()", query("SELECT f FROM d.r.cpu")), "dbrps": [{ "db": "d", "rp": "r" }] });
+    assert_eq!(call(&server, "POST", "/tasks", Some(wrong)).unwrap().0, 200);
+    let body = json!({ "id": "q", "task": "one", "recording": "kapacitor" });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    let error = "running replay: unexpected number of batch collectors. exp 2 got 1";
+    assert_eq!(ended(&server, "/replays/q")["error"], error);
+}
+
+/// More events than a handler's queue holds, to a receiver that is slower than the replay.
+#[test]
+fn a_replay_waits_for_its_handlers() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |n: u64| format!("d\nr\ncpu,host=a v=1 {}\n", 1_600_000_000_000_000_000 + n);
+    let mut file = GzEncoder::new(std::fs::File::create(folder.path().join("r.srpl")).unwrap(), Compression::fast());
+    file.write_all((0..7_000).map(line).collect::<String>().as_bytes()).unwrap();
+    file.finish().unwrap();
+    let path = folder.path().to_string_lossy().into_owned();
+    let server = Server::start(2, &[("KAPACITOR_REPLAY_DIR", &path)]).unwrap();
+    let sink = Sink::start().unwrap();
+    define(&server, "t", &format!("stream|from()|alert().crit(lambda: TRUE).post('{}/alerts/a')", sink.url()));
+    let body = json!({ "id": "p", "task": "t", "recording": "r" });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    assert_eq!(ended(&server, "/replays/p")["status"], "finished");
+    assert!(until(LIMIT, || sink.count("/alerts") == 7_000), "{}\n{}", sink.count("/alerts"), server.log());
 }
 
 #[test]

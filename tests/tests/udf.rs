@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    io::Write,
     path::PathBuf,
     process::{Child, Command},
     time::Duration,
 };
 
-use farad_tests::server::{Server, until};
+use farad_tests::{
+    server::{Server, until},
+    sink::Sink,
+};
+use flate2::{Compression, write::GzEncoder};
 
 fn function() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("udf/moving_sum.py")
@@ -16,6 +21,10 @@ fn function() -> PathBuf {
 
 /// A server that knows `sums` (a process, stream), `batches` (a process, batch) and, with a socket, `far`.
 fn server(socket: Option<&str>) -> (Server, tempfile::TempDir) {
+    server_with(socket, &[])
+}
+
+fn server_with(socket: Option<&str>, environment: &[(&str, &str)]) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("farad.toml");
     let section = |name: &str, edge: &str| {
@@ -32,7 +41,8 @@ fn server(socket: Option<&str>) -> (Server, tempfile::TempDir) {
     }
     std::fs::write(&file, text).unwrap();
     let path = file.display().to_string();
-    (Server::start(2, &[("KAPACITOR_CONFIG_PATH", &path)]).unwrap(), folder)
+    let environment = [&[("KAPACITOR_CONFIG_PATH", &*path)], environment].concat();
+    (Server::start(2, &environment).unwrap(), folder)
 }
 
 fn define(server: &Server, id: &str, script: &str) -> (u16, String) {
@@ -104,6 +114,70 @@ fn a_task_that_starts_again_gives_its_function_the_last_snapshot() {
     }
     server.write("d", "autogen", "m,host=a v=4 3000000000\n").unwrap();
     shows(&server, "t", "[\"1970-01-01T00:00:03Z\",7]");
+}
+
+/// Runs a task on a recording and gives what it posts, in order of arrival.
+fn replay(server: &Server, kind: &str, script: &str, recording: &str, sink: &Sink) -> Vec<serde_json::Value> {
+    let script = format!("{script}|httpPost('{}/{recording}/o')", sink.url());
+    let task = serde_json::json!({
+        "id": recording, "type": kind, "script": script, "dbrps": [{"db": "d", "rp": "autogen"}],
+    });
+    let answer = server.call("POST", "/kapacitor/v1/tasks", Some(&task.to_string())).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let replay =
+        serde_json::json!({"id": recording, "task": recording, "recording": recording, "recording-time": true});
+    let answer = server.call("POST", "/kapacitor/v1/replays", Some(&replay.to_string())).unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let entry = || server.call("GET", &format!("/kapacitor/v1/replays/{recording}"), None).unwrap();
+    assert!(until(Duration::from_secs(20), || entry().status == 200), "{}", server.log());
+    assert_eq!((&entry().json()["status"], &entry().json()["error"]), (&"finished".into(), &"".into()));
+    sink.take(&format!("/{recording}")).into_values().flatten().map(|body| body["series"][0].clone()).collect()
+}
+
+/// 20,000 points are more than pipes hold; two functions in a row end one after the other.
+#[test]
+fn a_replay_ends_when_its_functions_have_said_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |n: u64| format!("d\nautogen\nm,host=a v=1 {}\n", (n + 1) * 1_000_000_000);
+    let text: String = (0..20_000).map(line).collect();
+    let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+    file.write_all(text.as_bytes()).unwrap();
+    std::fs::write(folder.path().join("points.srpl"), file.finish().unwrap()).unwrap();
+    let sink = Sink::start().unwrap();
+    let (server, _folder) = server_with(None, &[("KAPACITOR_REPLAY_DIR", &folder.path().display().to_string())]);
+    let script =
+        "stream|from().groupBy('host')@sums().field('v')@sums().field('sum')|where(lambda: \"sum\" > 199990000.0)";
+    let seen = replay(&server, "stream", script, "points", &sink);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0]["values"], serde_json::json!([["1970-01-01T05:33:20Z", 200_010_000]]));
+}
+
+#[test]
+fn batches_of_a_replay_go_to_a_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = zip::ZipWriter::new(std::fs::File::create(folder.path().join("batches.brpl")).unwrap());
+    file.start_file("0", zip::write::SimpleFileOptions::default()).unwrap();
+    for minute in 0..3 {
+        let point = |v: u32| {
+            format!(
+                "{{\"fields\":{{\"v\":{v}}},\"tags\":{{\"host\":\"a\"}},\"time\":\"2020-01-01T00:0{minute}:0{v}Z\"}}"
+            )
+        };
+        let line = format!(
+            "{{\"name\":\"m\",\"tmax\":\"2020-01-01T00:0{minute}:10Z\",\"group\":\"host=a\",\"tags\":{{\"host\":\"a\"}},\"points\":[{},{}]}}\n",
+            point(1),
+            point(2 + minute)
+        );
+        file.write_all(line.as_bytes()).unwrap();
+    }
+    file.finish().unwrap();
+    let sink = Sink::start().unwrap();
+    let (server, _folder) = server_with(None, &[("KAPACITOR_REPLAY_DIR", &folder.path().display().to_string())]);
+    let script = "batch|query('SELECT v FROM d.autogen.m').period(1m).every(1m).groupBy('host')@batches().field('v')";
+    let seen = replay(&server, "batch", script, "batches", &sink);
+    let sums: Vec<_> = seen.iter().map(|series| series["values"][0][1].clone()).collect();
+    assert_eq!(sums, [3, 4, 5], "{seen:?}");
+    assert_eq!(seen[0]["tags"], serde_json::json!({"host": "a"}));
 }
 
 /// Killed when it is dropped.

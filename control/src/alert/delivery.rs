@@ -98,6 +98,10 @@ impl Handler {
         }
     }
 
+    pub fn has_room(&self) -> bool {
+        self.queue.capacity() > 0
+    }
+
     pub fn is_idle(&self) -> bool {
         self.open.load(Ordering::Relaxed) == 0
     }

@@ -15,6 +15,7 @@ mod topic_handlers;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use proto::{message::AlertEvent, plan::TopicLevel, value::Level};
@@ -29,6 +30,9 @@ pub use spec::{SpecError, TopicHandler};
 use topic::Topic;
 pub use topic::TopicView;
 pub use topic_handlers::HandlerError;
+
+/// How long a source that can wait does so before it looks for room again.
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Where the events of topics survive a restart.
 pub trait TopicStore: Send + Sync + 'static {
@@ -129,6 +133,19 @@ impl Alerts {
     pub fn event(&self, event: AlertEvent) {
         let event = Arc::new(event);
         self.collect(event.clone(), &event.topics, 0);
+    }
+
+    /// The same for an event whose source can wait: returns when every handler of its topics has taken it.
+    pub async fn event_with_room(&self, event: AlertEvent) {
+        while !self.has_room(&event.topics) {
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
+        self.event(event);
+    }
+
+    fn has_room(&self, names: &[String]) -> bool {
+        let topics = self.topics();
+        names.iter().filter_map(|name| topics.get(name)).all(Topic::has_room)
     }
 
     /// Takes an event to topics, which are made if they are new.

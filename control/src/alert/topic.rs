@@ -67,6 +67,11 @@ impl Topic {
         self.is_shown().then(|| TopicView { id: name.to_owned(), level, collected: self.collected })
     }
 
+    /// Whether an event would be dropped by no handler.
+    pub fn has_room(&self) -> bool {
+        self.own.iter().chain(self.defined.values()).all(Handler::has_room)
+    }
+
     pub fn is_idle(&self) -> bool {
         self.own.iter().chain(self.defined.values()).all(Handler::is_idle)
     }

@@ -114,7 +114,9 @@ fn section_json(section: &Section, table: &Table) -> Value {
 
 fn element_json(section: &Section, key: &str, options: &Table) -> Value {
     let mut shown: Vec<(&str, Value)> = Vec::new();
-    for option in section.options {
+    let known =
+        || section.options.iter().filter(|option| !option.newer || options.get(option.name).is_some_and(is_set));
+    for option in known() {
         let value = options.get(option.name);
         let value = match (value, option.kind) {
             (value, _) if option.secret => json!(value.is_some_and(is_set)),
@@ -128,7 +130,7 @@ fn element_json(section: &Section, key: &str, options: &Table) -> Value {
     }
     shown.sort_by_key(|(name, _)| *name);
     let options: Map<String, Value> = shown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let secrets: Vec<&str> = section.options.iter().filter(|option| option.secret).map(|option| option.name).collect();
+    let secrets: Vec<&str> = known().filter(|option| option.secret).map(|option| option.name).collect();
     let redacted = if secrets.is_empty() { Value::Null } else { json!(secrets) };
     json!({ "link": link(&format!("/{}/{key}", section.name)), "options": options, "redacted": redacted })
 }

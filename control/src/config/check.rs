@@ -21,6 +21,9 @@ impl Config {
         if self.replay.dir.is_empty() {
             return Err("replay: must specify dir".into());
         }
+        if self.replay.recording_max_size == 0 {
+            return Err("replay: recording-max-size must be at least 1".into());
+        }
         if self.load.enabled && !self.load.dir.starts_with('/') {
             return Err("load: dir must be an absolute path".into());
         }

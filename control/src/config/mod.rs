@@ -133,7 +133,7 @@ impl Config {
             urls: cluster.urls.clone(),
             username: cluster.username.clone(),
             password: cluster.password.clone(),
-            token: String::new(),
+            token: cluster.token.clone(),
             insecure_skip_verify: cluster.insecure_skip_verify,
             timeout: i64::try_from(cluster.timeout.0.as_nanos()).unwrap_or(i64::MAX),
         })

@@ -40,7 +40,7 @@ pub struct Config {
     pub default_retention_policy: String,
     pub http: Http,
     pub auth: Auth,
-    pub replay: Folder,
+    pub replay: Replay,
     pub storage: Storage,
     pub task: Task,
     pub load: Load,
@@ -84,8 +84,13 @@ pub struct Auth {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Folder {
+#[serde(rename_all = "kebab-case")]
+pub struct Replay {
     pub dir: String,
+    /// Largest file of a recording, in bytes.
+    pub recording_max_size: u64,
+    /// How long a recording may take by the wall clock; 0: as long as it likes.
+    pub recording_max_duration: Span,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,6 +151,8 @@ pub struct Influxdb {
     pub urls: Vec<String>,
     pub username: String,
     pub password: String,
+    /// Of an InfluxDB 2 or 3: sent instead of user and password.
+    pub token: String,
     pub ssl_ca: String,
     pub ssl_cert: String,
     pub ssl_key: String,
@@ -176,6 +183,7 @@ impl Default for Influxdb {
             urls: vec!["http://localhost:8086".into()],
             username: String::new(),
             password: String::new(),
+            token: String::new(),
             ssl_ca: String::new(),
             ssl_cert: String::new(),
             ssl_key: String::new(),
@@ -319,6 +327,8 @@ bcrypt-cost = 10
 
 [replay]
 dir = ""
+recording-max-size = 274877906944
+recording-max-duration = "0s"
 
 [storage]
 boltdb = ""

@@ -29,6 +29,8 @@ pub struct ServiceOption {
     pub kind: Kind,
     /// The API says only whether it is set.
     pub secret: bool,
+    /// Newer than the API that clients know: the API shows it only where it is set.
+    pub newer: bool,
     default: &'static str,
 }
 
@@ -46,7 +48,7 @@ pub struct Section {
 }
 
 const fn option(name: &'static str, kind: Kind, default: &'static str) -> ServiceOption {
-    ServiceOption { name, kind, secret: false, default }
+    ServiceOption { name, kind, secret: false, newer: false, default }
 }
 
 const fn text(name: &'static str) -> ServiceOption {
@@ -58,7 +60,11 @@ const fn text_or(name: &'static str, default: &'static str) -> ServiceOption {
 }
 
 const fn secret(name: &'static str) -> ServiceOption {
-    ServiceOption { name, kind: Kind::Text, secret: true, default: "" }
+    ServiceOption { name, kind: Kind::Text, secret: true, newer: false, default: "" }
+}
+
+const fn newer(option: ServiceOption) -> ServiceOption {
+    ServiceOption { newer: true, ..option }
 }
 
 const fn flag(name: &'static str) -> ServiceOption {
@@ -118,6 +124,7 @@ pub const SECTIONS: &[Section] = &[
             ServiceOption {
                 name: "basic-auth",
                 kind: Kind::Login,
+                newer: false,
                 secret: true,
                 default: "{username='', password=''}",
             },
@@ -139,6 +146,7 @@ pub const SECTIONS: &[Section] = &[
                 option("urls", Kind::Texts, "['http://localhost:8086']"),
                 text("username"),
                 secret("password"),
+                newer(secret("token")),
                 text("ssl-ca"),
                 text("ssl-cert"),
                 text("ssl-key"),
@@ -286,7 +294,7 @@ pub const SECTIONS: &[Section] = &[
         &[
             flag("enabled"),
             text_or("addr", "localhost:162"),
-            ServiceOption { name: "community", kind: Kind::Text, secret: true, default: "kapacitor" },
+            ServiceOption { name: "community", kind: Kind::Text, secret: true, newer: false, default: "kapacitor" },
             integer("retries", "1"),
         ],
     ),

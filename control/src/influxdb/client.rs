@@ -12,7 +12,7 @@ use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method, StatusCode, Url,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
 };
 
 use crate::config::Influxdb;
@@ -38,6 +38,8 @@ pub enum InfluxError {
     Server(String),
     #[error("{0}")]
     Request(String),
+    #[error("cannot listen for a subscription: {0}")]
+    Listen(String),
     #[error("the answer of InfluxDB has more than {ANSWER_BYTES_MAX} bytes")]
     TooLarge,
 }
@@ -65,6 +67,7 @@ pub struct Client {
     /// Round robin over the URLs, beginning with the second.
     next: Arc<AtomicUsize>,
     credentials: Option<(String, String)>,
+    token: Option<String>,
 }
 
 impl Client {
@@ -98,7 +101,8 @@ impl Client {
         }
         let http = builder.build().map_err(|error| tls(chain(&error)))?;
         let credentials = (!section.username.is_empty()).then(|| (section.username.clone(), section.password.clone()));
-        Ok(Client { http, urls: urls.into(), next: Arc::new(AtomicUsize::new(1)), credentials })
+        let token = (!section.token.is_empty()).then(|| format!("Token {}", section.token));
+        Ok(Client { http, urls: urls.into(), next: Arc::new(AtomicUsize::new(1)), credentials, token })
     }
 
     /// The JSON answer to an InfluxQL query.
@@ -151,9 +155,10 @@ impl Client {
             Err(_) => self.http.request(method, url.clone()),
         };
         let request = request.header(ACCEPT_ENCODING, "gzip");
-        match &self.credentials {
-            Some((user, password)) => request.basic_auth(user, Some(password)),
-            None => request,
+        match (&self.token, &self.credentials) {
+            (Some(token), _) => request.header(AUTHORIZATION, token),
+            (None, Some((user, password))) => request.basic_auth(user, Some(password)),
+            (None, None) => request,
         }
     }
 

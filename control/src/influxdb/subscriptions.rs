@@ -1,17 +1,22 @@
 //! Subscriptions: what makes an InfluxDB 1.x send its points here (reference: batch-and-replay §10).
 //!
-//! At the start and then at intervals the subscriptions of each enabled cluster are brought to what is configured: missing
-//! ones are created, own stale ones dropped, those of others left alone. A server that cannot be reached, or has no
-//! subscriptions, is named in the log and asked again later; nothing here keeps Farad from starting.
+//! At the start, when its section changes and then at intervals the subscriptions of each enabled cluster are brought to
+//! what is configured: missing ones are created, own stale ones dropped, those of others left alone. Those of a section
+//! that is switched off while the server runs are dropped. A server that cannot be reached, or has no subscriptions, is
+//! named in the log and asked again later; nothing here keeps Farad from starting.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
+use proto::message::{Endpoint, Listener};
+
 use super::{Client, Clusters, InfluxError, result};
 use crate::{
+    auth::Auth,
     config::Influxdb,
+    engine::Engine,
     influxql::{identifier, string},
 };
 
@@ -22,12 +27,22 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What names this server in subscriptions and where writes go.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Subscriptions {
     pub cluster_id: String,
     pub server_id: String,
     pub hostname: String,
     pub port: u16,
+    /// Opens the ports of subscriptions by UDP.
+    pub engine: Engine,
+    /// Has the token that subscriptions write with where writers need credentials.
+    pub auth: Auth,
+}
+
+/// A section whose subscriptions were made, or are to be dropped.
+struct Linked {
+    section: Influxdb,
+    next: Instant,
 }
 
 /// A subscription as SHOW SUBSCRIPTIONS lists it.
@@ -45,11 +60,17 @@ type Place = (String, String);
 impl Subscriptions {
     /// Keeps the subscriptions of all clusters. Never ends.
     pub async fn run(self, clusters: Clusters) {
-        let mut next: std::collections::HashMap<String, Instant> = std::collections::HashMap::new();
+        let mut linked: HashMap<String, Linked> = HashMap::new();
         loop {
-            for section in clusters.sections() {
-                let due = next.get(&section.name).is_none_or(|next| Instant::now() >= *next);
-                if !section.enabled || section.disable_subscriptions || !due {
+            let wanted: Vec<Influxdb> = clusters
+                .sections()
+                .into_iter()
+                .filter(|section| section.enabled && !section.disable_subscriptions)
+                .collect();
+            self.unlink(&wanted, &mut linked).await;
+            for section in wanted {
+                let known = linked.get(&section.name);
+                if known.is_some_and(|known| known.section == section && Instant::now() < known.next) {
                     continue;
                 }
                 let pause = match self.sync(&clusters, &section).await {
@@ -60,10 +81,70 @@ impl Subscriptions {
                         section.subscriptions_sync_interval.0.clamp(LOOK, RETRY)
                     }
                 };
-                next.insert(section.name.clone(), Instant::now() + pause);
+                let next = Instant::now() + pause;
+                linked.insert(section.name.clone(), Linked { section, next });
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Drops the subscriptions of sections that are wanted no more, or are now found under another name.
+    async fn unlink(&self, wanted: &[Influxdb], linked: &mut HashMap<String, Linked>) {
+        let stays = |name: &String, section: &Influxdb| {
+            wanted.iter().any(|now| {
+                now.name == *name && now.urls == section.urls && now.subscription_mode == section.subscription_mode
+            })
+        };
+        for (name, Linked { section, .. }) in linked.extract_if(|name, linked| !stays(name, &linked.section)) {
+            // A server that cannot be reached keeps its subscriptions: their writes fail until somebody drops them.
+            if let Err(error) = self.drop_own(&section).await {
+                tracing::error!(service = "influxdb", cluster = name, err = %error, "failed to unlink subscriptions");
+            }
+        }
+    }
+
+    async fn drop_own(&self, section: &Influxdb) -> Result<(), InfluxError> {
+        let client = Client::new(section)?;
+        let own = self.name(section);
+        for found in listed(rows(&client, "SHOW SUBSCRIPTIONS").await?).into_iter().filter(|found| found.name == own) {
+            execute(&client, section, &found.drop_statement()).await?;
+        }
+        Ok(())
+    }
+
+    /// Of own subscriptions.
+    fn name(&self, section: &Influxdb) -> String {
+        format!("kapacitor-{}", self.id(section))
+    }
+
+    fn id(&self, section: &Influxdb) -> &str {
+        if section.subscription_mode == "server" { &self.server_id } else { &self.cluster_id }
+    }
+
+    /// Where the points of a place go.
+    async fn destination(&self, section: &Influxdb, (database, policy): &Place) -> Result<String, InfluxError> {
+        let host = if section.kapacitor_hostname.is_empty() { &self.hostname } else { &section.kapacitor_hostname };
+        let protocol = &section.subscription_protocol;
+        if protocol == "udp" {
+            let listener = Listener {
+                endpoint: Endpoint::Udp {
+                    address: format!("{}:0", section.udp_bind),
+                    buffer_bytes: u64::try_from(section.udp_read_buffer).unwrap_or_default(),
+                },
+                database: database.clone(),
+                retention_policy: policy.clone(),
+            };
+            let address = self.engine.listen(listener).await;
+            let address = address.map_err(|error| InfluxError::Listen(error.to_string()))?;
+            let port = address.rsplit(':').next().unwrap_or_default();
+            return Ok(format!("udp://{host}:{port}"));
+        }
+        let port = if section.http_port == 0 { self.port } else { section.http_port };
+        let token = match self.auth.enabled() {
+            true => format!("~subscriber:{}@", self.auth.subscription_token()),
+            false => String::new(),
+        };
+        Ok(format!("{protocol}://{token}{host}:{port}"))
     }
 
     /// Brings the subscriptions of one cluster to what its section says.
@@ -92,54 +173,75 @@ impl Subscriptions {
             );
         }
         let listed = listed(rows(&client, "SHOW SUBSCRIPTIONS").await?);
-        for statement in self.statements(section, &existing, &listed) {
-            tracing::info!(service = "influxdb", cluster = section.name, "{statement}");
-            result::series(&client.query(&statement).await?).map_err(|error| InfluxError::Server(error.to_string()))?;
+        let name = self.name(section);
+        let own = listed.iter().filter(|found| found.name == name).map(Listed::place);
+        let mut destinations = BTreeMap::new();
+        for place in existing.iter().cloned().chain(own).filter(|place| wanted(section, place)) {
+            let destination = self.destination(section, &place).await?;
+            destinations.insert(place, destination);
+        }
+        for statement in self.statements(section, &existing, &listed, &destinations) {
+            execute(&client, section, &statement).await?;
         }
         Ok(())
     }
 
     /// The statements that lead from what is listed to what is wanted, drops first.
-    fn statements(&self, section: &Influxdb, existing: &[Place], listed: &[Listed]) -> Vec<String> {
-        let id = if section.subscription_mode == "server" { &self.server_id } else { &self.cluster_id };
-        let name = format!("kapacitor-{id}");
-        let host = if section.kapacitor_hostname.is_empty() { &self.hostname } else { &section.kapacitor_hostname };
-        let port = if section.http_port == 0 { self.port } else { section.http_port };
-        let destination = format!("{}://{host}:{port}", section.subscription_protocol);
-        let place = |listed: &Listed| (listed.database.clone(), listed.retention_policy.clone());
+    fn statements(
+        &self,
+        section: &Influxdb,
+        existing: &[Place],
+        listed: &[Listed],
+        destinations: &BTreeMap<Place, String>,
+    ) -> Vec<String> {
+        let (id, name) = (self.id(section), self.name(section));
         let mut statements = Vec::new();
         let mut kept: BTreeSet<Place> = BTreeSet::new();
         for found in listed {
-            let stale_name = found.name == "kapacitor" || found.name == *id;
+            let stale_name = found.name == "kapacitor" || found.name == id;
             if found.name != name && !stale_name {
                 continue;
             }
-            let right = found.destinations == [destination.clone()];
-            if found.name == name && right && wanted(section, &place(found)) {
-                kept.insert(place(found));
+            let right = destinations.get(&found.place()).is_some_and(|wanted| found.destinations == [wanted.as_str()]);
+            if found.name == name && right {
+                kept.insert(found.place());
                 continue;
             }
-            statements.push(format!(
-                "DROP SUBSCRIPTION {} ON {}.{}",
-                quoted(&found.name),
-                identifier(&found.database),
-                identifier(&found.retention_policy)
-            ));
+            statements.push(found.drop_statement());
         }
-        for (database, policy) in existing {
-            let place = (database.clone(), policy.clone());
-            if wanted(section, &place) && !kept.contains(&place) {
+        for place in existing.iter().filter(|place| !kept.contains(*place)) {
+            let (database, policy) = place;
+            if let Some(destination) = destinations.get(place) {
                 statements.push(format!(
                     "CREATE SUBSCRIPTION {} ON {}.{} DESTINATIONS ANY {}",
                     quoted(&name),
                     identifier(database),
                     identifier(policy),
-                    string(&destination)
+                    string(destination)
                 ));
             }
         }
         statements
     }
+}
+
+impl Listed {
+    fn place(&self) -> Place {
+        (self.database.clone(), self.retention_policy.clone())
+    }
+
+    fn drop_statement(&self) -> String {
+        let (database, policy) = (identifier(&self.database), identifier(&self.retention_policy));
+        format!("DROP SUBSCRIPTION {} ON {database}.{policy}", quoted(&self.name))
+    }
+}
+
+async fn execute(client: &Client, section: &Influxdb, statement: &str) -> Result<(), InfluxError> {
+    // Without what stands between the protocol and the host: it may be a token.
+    let shown = statement.rsplit('@').next().unwrap_or_default();
+    tracing::info!(service = "influxdb", cluster = section.name, "{shown}");
+    result::series(&client.query(statement).await?).map_err(|error| InfluxError::Server(error.to_string()))?;
+    Ok(())
 }
 
 /// Excluded ones never; otherwise those that are listed, or all if none are.
@@ -184,8 +286,29 @@ fn listed(rows: Vec<(String, Vec<String>)>) -> Vec<Listed> {
 mod tests {
     use super::*;
 
-    fn subscriptions() -> Subscriptions {
-        Subscriptions { cluster_id: "c".into(), server_id: "s".into(), hostname: "localhost".into(), port: 9092 }
+    fn subscriptions() -> (Subscriptions, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::store::Store::open(folder.path()).unwrap();
+        let config = crate::config::load(Some(std::path::Path::new("/dev/null")), &[], Vec::new()).unwrap();
+        let live = crate::config::Live::open(config.config, config.table, store.overrides()).unwrap();
+        let subscriptions = Subscriptions {
+            cluster_id: "c".into(),
+            server_id: "s".into(),
+            hostname: "localhost".into(),
+            port: 9092,
+            engine: Engine::detached(),
+            auth: Auth::open(live, store.users()).unwrap(),
+        };
+        (subscriptions, folder)
+    }
+
+    /// What leads from what is listed to what is wanted.
+    fn statements(section: &Influxdb, existing: &[Place], listed: &[Listed]) -> Vec<String> {
+        let (subscriptions, _folder) = subscriptions();
+        let places = existing.iter().cloned().chain(listed.iter().map(Listed::place));
+        let to = |place: Place| (place, "http://localhost:9092".to_owned());
+        let destinations = places.filter(|place| wanted(section, place)).map(to).collect();
+        subscriptions.statements(section, existing, listed, &destinations)
     }
 
     fn place(database: &str, policy: &str) -> Place {
@@ -205,7 +328,7 @@ mod tests {
     fn missing_ones_are_created_and_names_quoted_only_if_needed() {
         let existing = [place("telegraf", "autogen"), place("my db", "week one"), place("_kapacitor", "autogen")];
         assert_eq!(
-            subscriptions().statements(&Influxdb::default(), &existing, &[]),
+            statements(&Influxdb::default(), &existing, &[]),
             [
                 "CREATE SUBSCRIPTION \"kapacitor-c\" ON telegraf.autogen DESTINATIONS ANY 'http://localhost:9092'",
                 "CREATE SUBSCRIPTION \"kapacitor-c\" ON \"my db\".\"week one\" DESTINATIONS ANY 'http://localhost:9092'",
@@ -223,7 +346,7 @@ mod tests {
             found("c", "kapacitor-other", "http://localhost:1"),
             found("gone", "kapacitor-c", "http://localhost:9092"),
         ];
-        let statements = subscriptions().statements(&Influxdb::default(), &existing, &listed);
+        let statements = statements(&Influxdb::default(), &existing, &listed);
         assert_eq!(
             statements[..2],
             ["DROP SUBSCRIPTION \"kapacitor-c\" ON b.autogen", "DROP SUBSCRIPTION \"kapacitor\" ON c.autogen"]
@@ -237,7 +360,7 @@ mod tests {
         section.subscriptions.insert("a".into(), vec!["autogen".into()]);
         let existing = [place("a", "autogen"), place("a", "other"), place("b", "autogen")];
         let listed = [found("b", "kapacitor-s", "http://localhost:9092")];
-        let statements = subscriptions().statements(&section, &existing, &listed);
+        let statements = statements(&section, &existing, &listed);
         assert_eq!(
             statements,
             [

@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use proto::message::StreamRecording;
@@ -28,8 +29,31 @@ pub use folder::part;
 pub use queries::{answer, ticks};
 pub use source::Source;
 
-/// Largest file of a recording.
-pub const FILE_BYTES_MAX: u64 = 256 << 30;
+/// How far a recording may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Bytes of the file.
+    pub size: u64,
+    /// By the wall clock; zero: no limit.
+    pub duration: Duration,
+}
+
+impl Caps {
+    /// What a recording says that reached the largest size.
+    fn too_large(&self) -> String {
+        format!("the recording reached its largest size of {} bytes", self.size)
+    }
+
+    /// What a recording says that took too long.
+    fn too_long(&self) -> String {
+        format!("the recording reached its longest duration of {:?}", self.duration)
+    }
+
+    /// When a recording that starts now has to end.
+    fn deadline(&self) -> Option<Instant> {
+        (!self.duration.is_zero()).then(|| Instant::now() + self.duration)
+    }
+}
 
 /// Longest id in bytes.
 const ID_BYTES_MAX: usize = 200;
@@ -108,6 +132,7 @@ struct Shared {
     index: Mutex<BTreeMap<String, StoredRecording>>,
     table: RecordingTable,
     folder: PathBuf,
+    caps: Caps,
     engine: Engine,
     tasks: Tasks,
     clusters: Clusters,
@@ -118,6 +143,7 @@ impl Recordings {
     pub fn open(
         store: &Store,
         folder: &Path,
+        caps: Caps,
         engine: Engine,
         tasks: Tasks,
         clusters: Clusters,
@@ -149,7 +175,8 @@ impl Recordings {
             }
         }
         let folder = folder.to_owned();
-        Ok(Recordings { shared: Arc::new(Shared { index: Mutex::new(index), table, folder, engine, tasks, clusters }) })
+        let shared = Shared { index: Mutex::new(index), table, folder, caps, engine, tasks, clusters };
+        Ok(Recordings { shared: Arc::new(shared) })
     }
 
     pub fn get(&self, id: &str) -> Result<StoredRecording, RecordingError> {
@@ -192,16 +219,33 @@ impl Recordings {
             measurements: measurements(&compiled.pipeline),
             stop,
             file: self.file(&id, Kind::Stream).to_string_lossy().into_owned(),
-            bytes_max: FILE_BYTES_MAX,
+            bytes_max: self.shared.caps.size,
         };
         match self.shared.engine.record(tap).await {
-            Ok(()) => Ok(recording),
+            Ok(()) => {
+                if let Some(deadline) = self.shared.caps.deadline() {
+                    tokio::spawn(self.clone().end_stream_at(deadline, recording.clone()));
+                }
+                Ok(recording)
+            }
             Err(error) => {
                 self.index().remove(&id);
                 self.shared.table.delete(&id)?;
                 Err(RecordingError::Engine(error.to_string()))
             }
         }
+    }
+
+    /// Ends a stream recording that took too long, unless it has ended.
+    async fn end_stream_at(self, deadline: Instant, recording: StoredRecording) {
+        tokio::time::sleep_until(deadline.into()).await;
+        let StoredRecording { id, date, .. } = recording;
+        let runs = |found: &StoredRecording| found.status == Status::Running && found.date == date;
+        if !self.index().get(&id).is_some_and(runs) {
+            return;
+        }
+        let _ = self.shared.engine.stop_recording(&id).await;
+        self.ended(&id, Err(self.shared.caps.too_long()), dataplane::clock::now());
     }
 
     /// Makes the entry of a recording that starts.

@@ -6,13 +6,14 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Instant,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{FILE_BYTES_MAX, Kind, RecordingError, Recordings, new_id, part};
+use super::{Caps, Kind, RecordingError, Recordings, new_id, part};
 use crate::{
     batch::{Query, queries},
     influxdb::{
@@ -42,8 +43,8 @@ impl Recordings {
             return Ok(recording);
         }
         let asked = queries(&compiled.pipeline, &view.stored.dbrps);
-        let clusters = self.shared.clusters.clone();
-        self.write(id, Kind::Batch, move |path| record_batch(path, &asked?, range, now, &clusters));
+        let (clusters, caps) = (self.shared.clusters.clone(), self.shared.caps);
+        self.write(id, Kind::Batch, move |path| record_batch(path, &asked?, range, now, &clusters, caps));
         Ok(recording)
     }
 
@@ -58,13 +59,14 @@ impl Recordings {
     ) -> Result<StoredRecording, RecordingError> {
         let id = new_id(id)?;
         let recording = self.begin(id.clone(), kind, now)?;
-        let clusters = self.shared.clusters.clone();
+        let (clusters, caps) = (self.shared.clusters.clone(), self.shared.caps);
         self.write(id, kind, move |path| {
-            let answer = answer(&query, &cluster, &clusters)?;
+            let runtime = tokio::runtime::Handle::current();
+            let answer = within(&caps, caps.deadline(), &runtime, ask(&query, &cluster, &clusters))?;
             let failed = |error: io::Error| error.to_string();
             match kind {
                 Kind::Batch => {
-                    let mut archive = Archive::create(path)?;
+                    let mut archive = Archive::create(path, caps)?;
                     archive.entry(0)?;
                     archive.write(&answer.batches()?)?;
                     archive.finish()
@@ -72,7 +74,8 @@ impl Recordings {
                 Kind::Stream => {
                     let mut packer = GzEncoder::new(create(path)?, Compression::fast());
                     packer.write_all(&answer.stream()?).map_err(failed)?;
-                    packer.finish().and_then(complete).map_err(failed)
+                    let bytes = packer.finish().and_then(complete).map_err(failed)?;
+                    if bytes > caps.size { Err(caps.too_large()) } else { Ok(bytes) }
                 }
             }
         });
@@ -116,14 +119,15 @@ fn record_batch(
     range: (i64, i64),
     now: i64,
     clusters: &Clusters,
+    caps: Caps,
 ) -> Result<u64, String> {
-    let runtime = tokio::runtime::Handle::current();
-    let mut archive = Archive::create(path)?;
+    let (runtime, deadline) = (tokio::runtime::Handle::current(), caps.deadline());
+    let mut archive = Archive::create(path, caps)?;
     // The first entry is that of the last query.
     for (entry, query) in queries.iter().rev().enumerate() {
         archive.entry(entry)?;
         for tick in ticks(query, range, now) {
-            let asked = runtime.block_on(query.ask(clusters, tick, false, now))?;
+            let asked = within(&caps, deadline, &runtime, query.ask(clusters, tick, false, now))?;
             archive.write(&asked.lines)?;
             if !path.exists() {
                 return Err("the recording was deleted".to_owned());
@@ -133,32 +137,59 @@ fn record_batch(
     archive.finish()
 }
 
+/// Waits for an answer as long as the recording may take.
+fn within<T>(
+    caps: &Caps,
+    deadline: Option<Instant>,
+    runtime: &tokio::runtime::Handle,
+    answer: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    match deadline {
+        None => runtime.block_on(answer),
+        Some(deadline) => runtime
+            .block_on(async { tokio::time::timeout_at(deadline.into(), answer).await })
+            .unwrap_or_else(|_| Err(caps.too_long())),
+    }
+}
+
 /// The archive of a batch recording on its way.
 struct Archive {
     writer: ZipWriter<BufWriter<File>>,
-    written: u64,
+    path: PathBuf,
+    caps: Caps,
+    /// Bytes since the file's size was looked at.
+    unseen: u64,
 }
 
+/// How much is written between two looks at the size of the file.
+const LOOK_BYTES: u64 = 1 << 20;
+
 impl Archive {
-    fn create(path: &Path) -> Result<Archive, String> {
-        Ok(Archive { writer: ZipWriter::new(create(path)?), written: 0 })
+    fn create(path: &Path, caps: Caps) -> Result<Archive, String> {
+        Ok(Archive { writer: ZipWriter::new(create(path)?), path: path.to_owned(), caps, unseen: 0 })
     }
 
+    /// Any entry may grow beyond 4 GiB.
     fn entry(&mut self, number: usize) -> Result<(), String> {
-        self.writer.start_file(number.to_string(), SimpleFileOptions::default()).map_err(|error| error.to_string())
+        let options = SimpleFileOptions::default().large_file(true);
+        self.writer.start_file(number.to_string(), options).map_err(|error| error.to_string())
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<(), String> {
-        self.written += lines.len() as u64;
-        if self.written > FILE_BYTES_MAX {
-            return Err(format!("the recording reached its largest size of {FILE_BYTES_MAX} bytes"));
+        self.writer.write_all(lines).map_err(|error| error.to_string())?;
+        self.unseen += lines.len() as u64;
+        if self.unseen < LOOK_BYTES.min(self.caps.size) {
+            return Ok(());
         }
-        self.writer.write_all(lines).map_err(|error| error.to_string())
+        self.unseen = 0;
+        let bytes = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if bytes > self.caps.size { Err(self.caps.too_large()) } else { Ok(()) }
     }
 
     fn finish(self) -> Result<u64, String> {
         let file = self.writer.finish().map_err(|error| error.to_string())?;
-        complete(file).map_err(|error| error.to_string())
+        let bytes = complete(file).map_err(|error| error.to_string())?;
+        if bytes > self.caps.size { Err(self.caps.too_large()) } else { Ok(bytes) }
     }
 }
 
@@ -183,6 +214,10 @@ pub struct Answer {
 
 /// Sends a query as it is; must be called outside of the runtime's own threads, on one that may block.
 pub fn answer(query: &str, cluster: &str, clusters: &Clusters) -> Result<Answer, String> {
+    tokio::runtime::Handle::current().block_on(ask(query, cluster, clusters))
+}
+
+async fn ask(query: &str, cluster: &str, clusters: &Clusters) -> Result<Answer, String> {
     let select = parse_select(query).map_err(|error| error.bare())?;
     let named =
         |source: &&crate::influxql::SourceName| !source.database.is_empty() && !source.retention_policy.is_empty();
@@ -192,8 +227,7 @@ pub fn answer(query: &str, cluster: &str, clusters: &Clusters) -> Result<Answer,
     };
     let source = source.ok_or("could not determine database and retention policy. Is the query fully qualified?")?;
     let client = clusters.get(cluster).map_err(|error| format!("failed to get InfluxDB client: {error}"))?;
-    let body = tokio::runtime::Handle::current().block_on(client.query(query));
-    let body = body.map_err(|error| format!("InfluxDB query failed: {error}"))?;
+    let body = client.query(query).await.map_err(|error| format!("InfluxDB query failed: {error}"))?;
     Ok(Answer { body, database: source.database.clone(), retention_policy: source.retention_policy.clone() })
 }
 
@@ -261,6 +295,32 @@ fn escaped(text: &str, special: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CAPS: Caps = Caps { size: 1 << 20, duration: std::time::Duration::ZERO };
+
+    #[test]
+    fn entries_have_room_for_sizes_beyond_four_gigabytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.brpl");
+        let mut archive = Archive::create(&path, CAPS).unwrap();
+        archive.entry(0).unwrap();
+        archive.write(b"{}\n").unwrap();
+        let bytes = archive.finish().unwrap();
+        let file = std::fs::read(&path).unwrap();
+        assert_eq!(file.len() as u64, bytes);
+        // Extra field of the first header: kind 1 with two sizes of eight bytes.
+        let extra = 30 + usize::from(file[26]);
+        assert_eq!((file[28], &file[extra..extra + 4], file[extra + 4]), (20, &[1, 0, 16, 0][..], 3), "{file:?}");
+    }
+
+    #[test]
+    fn an_archive_ends_at_its_largest_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut archive = Archive::create(&folder.path().join("r.brpl"), Caps { size: 100, ..CAPS }).unwrap();
+        archive.entry(0).unwrap();
+        let written = archive.write(&[b'x'; 50]).and_then(|()| archive.finish());
+        assert_eq!(written.unwrap_err(), "the recording reached its largest size of 100 bytes");
+    }
 
     #[test]
     fn series_of_an_answer_are_merged_by_time() {

@@ -242,6 +242,41 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_stand_in_a_zip64_field_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.brpl");
+        let text = line("a", "2020-01-01T00:00:10Z");
+        let mut archive = Vec::new();
+        let header = |signature: [u8; 4], central: bool| {
+            let mut bytes = signature.to_vec();
+            // Versions, flags, stored, time, checksum (nobody asks for it), both sizes, length of name and extra.
+            bytes.extend(if central { &[45, 0, 45, 0][..] } else { &[45, 0][..] });
+            bytes.extend([0; 8]);
+            bytes.extend([0; 4]);
+            bytes.extend([0xff; 8]);
+            bytes.extend([1, 0, 20, 0]);
+            bytes.extend(if central { &[0; 14][..] } else { &[][..] });
+            bytes.push(b'0');
+            bytes.extend([1, 0, 16, 0]);
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes
+        };
+        archive.extend(header([0x50, 0x4b, 3, 4], false));
+        archive.extend(text.as_bytes());
+        let (start, central) = (archive.len() as u32, header([0x50, 0x4b, 1, 2], true));
+        archive.extend(&central);
+        archive.extend([0x50, 0x4b, 5, 6, 0, 0, 0, 0, 1, 0, 1, 0]);
+        archive.extend((central.len() as u32).to_le_bytes());
+        archive.extend(start.to_le_bytes());
+        archive.extend([0, 0]);
+        std::fs::write(&path, &archive).unwrap();
+        let mut file = BatchFile::open(&path, 1, &Progress::default()).unwrap();
+        assert_eq!(file.next_line().unwrap(), Some((0, text.into_bytes())));
+        assert!(file.next_line().unwrap().is_none());
+    }
+
+    #[test]
     fn what_is_no_recording_is_named_as_the_original_does() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");

@@ -137,7 +137,8 @@ impl Replays {
         loop {
             tokio::select! {
                 report = reports.next() => match report.map_err(|error| format!("running replay: {error}"))? {
-                    FeedReport::Alert(event) => self.shared.alerts.event(*event),
+                    // A replay waits for its handlers: until then no further report is taken, and so no further data.
+                    FeedReport::Alert(event) => self.shared.alerts.event_with_room(*event).await,
                     FeedReport::HttpOut(rows) => {
                         if let Some(question) = asked.pop_front() {
                             let _ = question.reply.send(rows.map_err(EngineError::Refused));

@@ -205,10 +205,12 @@ impl Conversation {
 
     async fn converse(
         &mut self,
-        mut input: impl AsyncWrite + Unpin,
+        input: impl AsyncWrite + Unpin,
         mut output: impl AsyncRead + Unpin,
         mut received: Received,
     ) -> Result<(), String> {
+        // A pipe is closed by dropping it.
+        let mut input = Some(input);
         let lost = |error: std::io::Error| format!("the connection to the function is lost: {error}");
         let limit = self.timeout();
         let snapshot_interval = Duration::from_nanos(u64::try_from(self.plan.snapshot_interval).unwrap_or_default());
@@ -233,11 +235,13 @@ impl Conversation {
                     Some(UdfAct::Open) => {}
                     Some(UdfAct::Close) | None => {
                         closed = true;
-                        let _ = input.shutdown().await;
+                        if let Some(mut input) = input.take() {
+                            let _ = input.shutdown().await;
+                        }
                         next_keepalive = far;
                     }
                 },
-                done = input.write(writing.get(written..).unwrap_or_default()), if !idle => {
+                done = write(&mut input, writing.get(written..).unwrap_or_default()), if !idle => {
                     let done = done.map_err(lost)?;
                     written += done;
                     if let Asker::Lane(resumes) = &self.asker {
@@ -302,6 +306,14 @@ impl Conversation {
             task: self.task.clone(),
             node: self.node.clone(),
         }
+    }
+}
+
+/// Writes what there is room for; a closed input takes anything.
+async fn write(input: &mut Option<impl AsyncWrite + Unpin>, bytes: &[u8]) -> std::io::Result<usize> {
+    match input {
+        Some(input) => input.write(bytes).await,
+        None => Ok(bytes.len()),
     }
 }
 
