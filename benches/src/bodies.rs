@@ -128,10 +128,11 @@ impl Supply {
         Some(body)
     }
 
-    /// Whether every series was sent at least once.
-    pub fn passed(&self) -> bool {
-        let sent = self.bodies.iter().take(self.next).map(|body| body.lines).sum::<usize>();
-        self.round > 0 || sent >= self.series
+    /// Whether every series was sent so many times at least.
+    pub fn passed(&self, times: usize) -> bool {
+        let lines = |bodies: &[Body]| bodies.iter().map(|body| body.lines).sum::<usize>();
+        let sent = lines(self.bodies.get(..self.next).unwrap_or_default());
+        sent + self.round * lines(&self.bodies) >= self.series * times
     }
 
     /// Starts over, with the times of the start.
@@ -253,9 +254,9 @@ mod tests {
         let supply = &mut supplies[3];
         assert_eq!((supply.bodies.len(), supply.passes, supply.bodies[0].lines), (1, 20, 5_000));
         check_times(&scenario, supply, 3);
-        assert!(supply.passed());
+        assert!(supply.passed(1));
         supply.rewind();
-        assert!(!supply.passed());
+        assert!(!supply.passed(1));
         assert!(text(supply.next().unwrap()).lines().next().unwrap().ends_with(&BASE_TIME.to_string()));
     }
 

@@ -29,8 +29,8 @@ pub struct Connection<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub duration: Duration,
-    /// Go on until every series was sent once.
-    pub whole_pass: bool,
+    /// Go on until every series was sent so many times.
+    pub passes: usize,
     /// Of all connections together; `None`: as fast as answers come.
     pub lines_per_second: Option<f64>,
 }
@@ -38,7 +38,7 @@ pub struct Plan {
 impl Plan {
     /// As fast as answers come.
     pub fn full(duration: Duration) -> Plan {
-        Plan { duration, whole_pass: false, lines_per_second: None }
+        Plan { duration, passes: 0, lines_per_second: None }
     }
 }
 
@@ -143,7 +143,7 @@ impl Connection<'_> {
         let mut due = None;
         loop {
             let elapsed = start.elapsed();
-            let passing = plan.whole_pass && !self.supply.passed() && elapsed < PASS_LIMIT;
+            let passing = !self.supply.passed(plan.passes) && elapsed < PASS_LIMIT;
             if elapsed >= plan.duration && !passing {
                 break;
             }

@@ -24,7 +24,7 @@ use crate::{
     tasks,
 };
 
-/// Load before the measured time; goes on until every series was sent.
+/// Load before the measured time; goes on until every series was sent as often as the scenario says.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How long the highest rate is looked for before half of it is sent.
@@ -124,8 +124,12 @@ fn measure(
     let defining = begun.elapsed();
     let mut connections = connect(server.address, supplies).map_err(BenchError::io("connections of the load"))?;
 
-    let mut unmeasured = vec![drive(&mut connections, Plan { whole_pass: true, ..Plan::full(WARM_UP) })];
-    let mut plan = Plan::full(seconds);
+    let (warming, measured, passes) = match scenario.warm_passes {
+        0 => (Duration::ZERO, Duration::ZERO, 1),
+        _ => (WARM_UP, seconds, 0),
+    };
+    let mut unmeasured = vec![drive(&mut connections, Plan { passes: scenario.warm_passes, ..Plan::full(warming) })];
+    let mut plan = Plan { passes, ..Plan::full(measured) };
     if scenario.latency {
         let fastest = drive(&mut connections, Plan::full(CALIBRATION));
         plan.lines_per_second = Some(fastest.lines_per_second() / 2.0);

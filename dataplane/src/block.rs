@@ -168,6 +168,11 @@ impl Block {
         }
     }
 
+    /// Heads of rows.
+    pub fn heads(&self, range: Range<usize>) -> &[RowHead] {
+        self.rows.get(range).unwrap_or_default()
+    }
+
     /// Times of the rows, in order.
     pub fn times(&self) -> impl ExactSizeIterator<Item = i64> {
         self.rows.iter().map(|row| row.time)

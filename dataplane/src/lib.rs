@@ -5,6 +5,7 @@
 //!
 //! Invariants: the data plane never opens the store, never parses TICKscript, never talks to a notification service.
 
+pub mod arrival;
 pub mod block;
 pub mod clock;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod name;
 pub mod node;
 pub mod packed;
 pub mod point;
+mod prefetch;
 pub mod process;
 pub mod reactor;
 pub mod recording;

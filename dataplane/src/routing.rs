@@ -71,19 +71,24 @@ impl TaskRoute {
 
     /// What the task wants of a series; `None` if it is not routed to the task.
     pub fn demand(&self, database: &str, retention_policy: &str, measurement: &str) -> Option<Demand> {
-        if !self.dbrps.iter().any(|(db, rp)| **db == *database && **rp == *retention_policy) {
-            return None;
-        }
+        let sources = self.sources(database, retention_policy, measurement);
+        sources.map(|source| source.demand.clone()).reduce(Demand::union)
+    }
+
+    /// Whether a series is routed to the task.
+    pub fn wants(&self, database: &str, retention_policy: &str, measurement: &str) -> bool {
+        self.sources(database, retention_policy, measurement).next().is_some()
+    }
+
+    fn sources(&self, database: &str, retention_policy: &str, measurement: &str) -> impl Iterator<Item = &Source> {
+        let routed = self.dbrps.iter().any(|(db, rp)| **db == *database && **rp == *retention_policy);
         let takes = |wanted: &Option<Box<str>>, found: &str| wanted.as_ref().is_none_or(|wanted| **wanted == *found);
-        self.sources
-            .iter()
-            .filter(|source| {
-                takes(&source.database, database)
-                    && takes(&source.retention_policy, retention_policy)
-                    && takes(&source.measurement, measurement)
-            })
-            .map(|source| source.demand.clone())
-            .reduce(Demand::union)
+        let sources = if routed { self.sources.as_slice() } else { &[] };
+        sources.iter().filter(move |source| {
+            takes(&source.database, database)
+                && takes(&source.retention_policy, retention_policy)
+                && takes(&source.measurement, measurement)
+        })
     }
 
     /// Whether a shard may get points of the task.

@@ -120,7 +120,7 @@ fn warm(script: &str) -> u64 {
 }
 
 /// The vectors of the rows at hand.
-const SLICES: u64 = (SERIES * PASSES / 1_024 + 1) as u64 * 2;
+const SLICES: u64 = (SERIES * PASSES / 512 + 1) as u64 * 2;
 
 #[test]
 fn a_mean_and_an_alert() {

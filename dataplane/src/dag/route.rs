@@ -1,37 +1,66 @@
 //! The way of a series through a task.
 //!
 //! The first nodes of most tasks (`stream`, `from`, `groupBy`) do the same to every point of a series. What they do is asked
-//! once per series: a [`Route`] then leads its points straight to the nodes behind, in their groups. Routes of one shape
-//! count together, so that the statistics of the nodes that were passed over cost one addition a point.
+//! once per series: a [`Way`] then leads its points straight to the nodes behind, in their groups. Ways of one shape
+//! count together, so that the statistics of the nodes that were passed over cost one addition for many points.
 
 use std::rc::Rc;
 
 use super::task::{Task, named};
 use crate::{
+    arrival::{Arrival, Arrivals},
     group::Group,
     node::{BySeries, Child, Fault, run_slot},
     point::Point,
+    prefetch::prefetch,
 };
 
-/// Number of a route in its task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RouteNumber(u32);
-
-/// What the points of one series meet in one task.
+/// What the points of one series meet in one task. Groups stand beside their number, which is all that most nodes ask of
+/// them.
 #[derive(Debug)]
-pub(super) struct Route {
-    shape: usize,
-    groups: Stops,
+pub enum Way {
+    /// Each point has to be asked about.
+    Asked,
+    /// Nearly always: one node, in one group.
+    One {
+        shape: u32,
+        index: u32,
+        group: Rc<Group>,
+    },
+    Many {
+        shape: u32,
+        groups: Box<[Rc<Group>]>,
+    },
 }
 
-/// The group at each stop; nearly always there is one.
-#[derive(Debug)]
-enum Stops {
-    One(Rc<Group>),
-    Many(Box<[Rc<Group>]>),
+impl Way {
+    fn shape(&self) -> Option<u32> {
+        match self {
+            Way::Asked => None,
+            Way::One { shape, .. } | Way::Many { shape, .. } => Some(*shape),
+        }
+    }
+
+    /// The group at the only stop.
+    #[inline]
+    pub fn group(&self) -> Option<&Rc<Group>> {
+        match self {
+            Way::One { group, .. } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// Number of the group at the only stop.
+    #[inline]
+    pub fn group_index(&self) -> Option<u32> {
+        match self {
+            Way::One { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
 }
 
-/// What routes have in common.
+/// What ways have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     edges: Vec<Edge>,
@@ -54,30 +83,27 @@ struct Edge {
     nth: usize,
 }
 
+/// State of so many groups is in the cache whatever the order they come in.
+const GROUPS_IN_CACHE: usize = 8_192;
+
 impl Task {
-    /// The route of the series that `point` is of; only the name and tags of the point count. `None` if there is none,
-    /// and each point has to be asked about.
-    pub fn route(&mut self, point: &Point<'_>) -> Option<RouteNumber> {
+    /// The way of the series that `point` is of; only the name and tags of the point count.
+    pub fn way(&mut self, point: &Point<'_>) -> Way {
         let mut shape = Shape::default();
         let mut groups = Vec::new();
-        self.explore(0, point, &mut shape, &mut groups)?;
+        if self.explore(0, point, &mut shape, &mut groups).is_none() {
+            return Way::Asked;
+        }
         let same = |known: &Shape| known.edges == shape.edges && known.stops == shape.stops;
         let known = self.shapes.iter().position(same);
         let shape = known.unwrap_or_else(|| {
             self.shapes.push(shape);
             self.shapes.len() - 1
-        });
-        let groups = match <[Rc<Group>; 1]>::try_from(groups) {
-            Ok([group]) => Stops::One(group),
-            Err(groups) => Stops::Many(groups.into()),
-        };
-        self.routes.push(Route { shape, groups });
-        Some(RouteNumber(u32::try_from(self.routes.len() - 1).ok()?))
-    }
-
-    /// All numbers of routes are void.
-    pub fn forget_routes(&mut self) {
-        self.routes.clear();
+        }) as u32;
+        match <[Rc<Group>; 1]>::try_from(groups) {
+            Ok([group]) => Way::One { shape, index: group.index, group },
+            Err(groups) => Way::Many { shape, groups: groups.into() },
+        }
     }
 
     /// Adds what lies behind a node that does the same to all points of the series; `None` if the node does not.
@@ -106,18 +132,79 @@ impl Task {
         Some(())
     }
 
-    /// Runs a point of the series that the route is of. `order` is its place in the order of arrival over all shards.
-    #[inline]
-    pub fn follow(&mut self, route: RouteNumber, point: &Point<'_>, order: u64, now: i64) -> Result<(), Fault> {
+    /// Runs points of series by their ways. With a fault comes how many had been taken.
+    pub fn take(&mut self, arrivals: &Arrivals<'_>, now: i64) -> Result<(), (Fault, usize)> {
+        let scattered = self.context.groups.len() > GROUPS_IN_CACHE && arrivals.are_scattered();
+        if scattered {
+            arrivals.rows.iter().for_each(|row| prefetch(arrivals.ways, row.member as usize));
+        }
+        let mut start = 0;
+        while let Some(first) = arrivals.rows.get(start) {
+            let way = |member: u32| arrivals.ways.get(member as usize);
+            let shape = way(first.member).and_then(Way::shape);
+            let rest = arrivals.rows.get(start + 1..).unwrap_or_default();
+            let others = rest.iter().position(|row| way(row.member).and_then(Way::shape) != shape);
+            let end = start + 1 + others.unwrap_or(rest.len());
+            let alike = Arrivals { rows: arrivals.rows.get(start..end).unwrap_or_default(), ..*arrivals };
+            let stop = shape.and_then(|shape| self.shapes.get_mut(shape as usize)).and_then(|shape| {
+                let [stop] = *shape.stops else { return None };
+                shape.points += alike.rows.len() as u64;
+                Some(stop)
+            });
+            if let Some(stop) = stop.filter(|_| scattered) {
+                self.prefetch(stop, &alike);
+            }
+            let done = match stop {
+                Some(stop) => self.take_at(stop, &alike, now),
+                None => alike.iter().try_for_each(|arrival| self.take_one(&arrival, now)),
+            };
+            if let Err(fault) = done {
+                let failed = arrivals.iter().position(|arrival| arrival.order() == self.context.order);
+                return Err((fault, failed.map_or(end, |failed| failed + 1)));
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Runs points that all go in at one node.
+    fn take_at(&mut self, stop: Stop, arrivals: &Arrivals<'_>, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, |operator, out| {
+            operator.arrivals(stop.port, arrivals, out)
+        });
+        done.unwrap_or(Ok(())).map_err(|fault| named(&self.slots, fault, stop.slot))
+    }
+
+    /// Asks for what the nodes keep of the groups of points that are about to come.
+    fn prefetch(&self, stop: Stop, arrivals: &Arrivals<'_>) {
+        let indices = || arrivals.iter().filter_map(|arrival| arrival.way.group_index());
+        for group in arrivals.iter().filter_map(|arrival| arrival.way.group()) {
+            prefetch(std::slice::from_ref(&**group), 0);
+        }
+        for slot in self.slots.get(stop.slot..).unwrap_or_default() {
+            slot.operator.prefetch(&mut indices());
+        }
+    }
+
+    fn take_one(&mut self, arrival: &Arrival<'_>, now: i64) -> Result<(), Fault> {
+        match arrival.source() {
+            Some(point) => self.follow(arrival.way, &point, arrival.order(), now),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a point of the series that the way is of. `order` is its place in the order of arrival over all shards.
+    pub fn follow(&mut self, way: &Way, point: &Point<'_>, order: u64, now: i64) -> Result<(), Fault> {
+        let (shape, groups) = match way {
+            Way::Asked => return self.point(point, order, now),
+            Way::One { shape, group, .. } => (shape, std::slice::from_ref(group)),
+            Way::Many { shape, groups } => (shape, &**groups),
+        };
         self.context.order = order;
         self.context.now = now;
-        let Some(route) = self.routes.get(route.0 as usize) else { return Ok(()) };
-        let Some(shape) = self.shapes.get_mut(route.shape) else { return Ok(()) };
+        let Some(shape) = self.shapes.get_mut(*shape as usize) else { return Ok(()) };
         shape.points += 1;
-        let groups = match &route.groups {
-            Stops::One(group) => std::slice::from_ref(group),
-            Stops::Many(groups) => groups,
-        };
         for (stop, group) in shape.stops.iter().zip(groups) {
             let point = Point { group, ..*point };
             let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, |operator, out| {
@@ -130,7 +217,7 @@ impl Task {
         Ok(())
     }
 
-    /// Enters what went by routes into the counters of the nodes.
+    /// Enters what went by ways into the counters of the nodes.
     pub(super) fn settle(&mut self) {
         for shape in &mut self.shapes {
             let points = std::mem::take(&mut shape.points);
@@ -227,8 +314,9 @@ mod tests {
                 series: SeriesNumber::NONE,
             };
             if routed {
-                let route = task.route(&point).unwrap();
-                task.follow(route, &point, order as u64, 0).unwrap();
+                let way = task.way(&point);
+                assert!(!matches!(way, Way::Asked));
+                task.follow(&way, &point, order as u64, 0).unwrap();
             } else {
                 task.point(&point, order as u64, 0).unwrap();
             }
@@ -237,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_leads_to_what_the_nodes_would_do() {
+    fn a_way_leads_to_what_the_nodes_would_do() {
         let (lines, counters) = run(true);
         assert!(lines.len() > 6);
         assert_eq!((lines, counters), run(false));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use proto::message::NodeStatistics;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Route, Shape};
+use super::route::Shape;
 use crate::{
     group::{Group, Groups, GroupsSnapshot},
     name::Name,
@@ -18,8 +18,7 @@ use crate::{
 pub struct Task {
     pub(super) slots: Vec<Slot>,
     pub(super) context: Context,
-    /// Ways that series take, and what they have in common.
-    pub(super) routes: Vec<Route>,
+    /// What ways of series have in common.
     pub(super) shapes: Vec<Shape>,
     /// The group of points as they arrive, before any `from`.
     nil: Rc<Group>,
@@ -36,7 +35,7 @@ impl Task {
     /// `slots` as [`super::build::build`] makes them: slot 0 is the source.
     pub fn new(slots: Vec<Slot>, mut context: Context) -> Option<Task> {
         let nil = context.groups.intern(None, crate::tags::TagSet::empty())?;
-        Some(Task { slots, context, routes: Vec::new(), shapes: Vec::new(), nil })
+        Some(Task { slots, context, shapes: Vec::new(), nil })
     }
 
     /// The nil group, that of points as they arrive.

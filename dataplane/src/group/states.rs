@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Group, Groups};
+use crate::prefetch::prefetch;
 
 /// Holds the groups that have a state, so that their numbers stay theirs.
 #[derive(Clone, Debug)]
@@ -40,7 +41,19 @@ impl<T> GroupStates<T> {
 
     #[inline]
     pub fn get_mut(&mut self, group: &Group) -> Option<&mut T> {
-        self.states.get_mut(group.index as usize)?.as_mut().map(|(_, state)| state)
+        self.at_mut(group.index)
+    }
+
+    /// The state of the group with this number.
+    #[inline]
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.states.get_mut(index as usize)?.as_mut().map(|(_, state)| state)
+    }
+
+    /// Asks the memory for the state of the group with this number.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        prefetch(&self.states, index as usize);
     }
 
     pub fn remove(&mut self, group: &Group) -> Option<T> {

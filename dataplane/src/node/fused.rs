@@ -20,9 +20,13 @@ use super::{
     window::Clock,
 };
 use crate::{
+    arrival::Arrivals,
+    fields::Fields,
     group::{Group, GroupStates, Groups},
     name::Name,
     point::{Barrier, Batch, Point, Row},
+    prefetch::prefetch,
+    tags::TagSet,
 };
 
 struct Fused {
@@ -97,16 +101,27 @@ pub fn fuse(window: &Window, children: &[&InfluxQl]) -> Option<Box<dyn Operator>
 }
 
 impl Aggregate {
-    fn push(&self, state: &mut Accumulated, point: &Point<'_>) {
-        let Some(value) = point.field(self.field) else {
+    /// Takes its field of a point; `tags` are asked for where the whole point is kept.
+    #[inline]
+    fn push<'a>(
+        &self,
+        state: &mut Accumulated,
+        (time, fields): (i64, Fields<'a>),
+        tags: impl FnOnce() -> Option<&'a Rc<TagSet>>,
+    ) {
+        let Some(value) = fields.get(self.field) else {
             if state.accumulator.kind.is_none() {
                 state.rest().missing += 1;
             }
             return;
         };
-        match state.accumulator.push(&self.function, point.time, value) {
+        match state.accumulator.push(&self.function, time, value) {
             Taken::Yes | Taken::Skipped => {}
-            Taken::Chosen => Row::replace(&mut state.rest().row, point.time, point.tags, point.fields.all()),
+            Taken::Chosen => {
+                if let Some(tags) = tags() {
+                    Row::replace(&mut state.rest().row, time, tags, fields.all());
+                }
+            }
             Taken::Unsupported => {
                 let rest = state.rest();
                 if rest.unsupported.len() < ERRORS_MAX {
@@ -151,14 +166,29 @@ impl Aggregate {
 }
 
 impl Fused {
-    fn places(&self, group: &Group) -> Range<usize> {
-        let start = group.index as usize * self.aggregates.len();
+    /// Where the accumulators of a group are.
+    fn places(&self, index: u32) -> Range<usize> {
+        let start = index as usize * self.aggregates.len();
         start..start + self.aggregates.len()
+    }
+
+    /// Makes the point's group have a window that the point lies in.
+    fn turn(&mut self, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let clock = self.clock;
+        let new = || State { name: point.name, next_emit: clock.first(point.time) };
+        if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
+            self.emit(point.group, point.time, out)?;
+        }
+        let places = self.places(point.group.index);
+        if places.end > self.accumulators.len() {
+            self.accumulators.resize(places.end, Accumulated::default());
+        }
+        Ok(())
     }
 
     /// Time has reached `now`, behind the end of the group's window.
     fn emit(&mut self, group: &Rc<Group>, now: i64, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let places = self.places(group);
+        let places = self.places(group.index);
         let Some(state) = self.windows.get_mut(group) else { return Ok(()) };
         let time = std::mem::replace(&mut state.next_emit, self.clock.next(now));
         let ended = self.accumulators.get_mut(places).unwrap_or_default();
@@ -172,7 +202,7 @@ impl Fused {
     }
 
     fn forget(&mut self, group: &Group) {
-        let places = self.places(group);
+        let places = self.places(group.index);
         self.accumulators.get_mut(places).unwrap_or_default().fill(Accumulated::default());
     }
 }
@@ -194,20 +224,41 @@ impl Accumulated {
 
 impl Operator for Fused {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let clock = self.clock;
-        let new = || State { name: point.name, next_emit: clock.first(point.time) };
-        if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
-            self.emit(point.group, point.time, out)?;
-        }
-        let places = self.places(point.group);
-        if places.end > self.accumulators.len() {
-            self.accumulators.resize(places.end, Accumulated::default());
-        }
+        self.turn(point, out)?;
+        let places = self.places(point.group.index);
         let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
         for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
-            aggregate.push(accumulated, point);
+            aggregate.push(accumulated, (point.time, point.fields), || Some(point.tags));
         }
         Ok(())
+    }
+
+    fn arrivals(&mut self, _port: usize, arrivals: &Arrivals<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        for arrival in arrivals.iter() {
+            let Some(index) = arrival.way.group_index() else { continue };
+            let time = arrival.time();
+            if self.windows.at_mut(index).is_none_or(|state| time >= state.next_emit)
+                && let Some(point) = arrival.point()
+            {
+                out.context.order = arrival.order();
+                self.turn(&point, out)?;
+            }
+            let places = self.places(index);
+            let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
+            for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
+                aggregate.push(accumulated, (time, arrival.fields()), || arrival.point().map(|point| point.tags));
+            }
+        }
+        Ok(())
+    }
+
+    fn prefetch(&self, groups: &mut dyn Iterator<Item = u32>) {
+        for index in groups {
+            self.windows.prefetch(index);
+            let places = self.places(index);
+            prefetch(&self.accumulators, places.start);
+            prefetch(&self.accumulators, places.end - 1);
+        }
     }
 
     fn batch(&mut self, _port: usize, _batch: &Batch<'_>, _out: &mut Outlet<'_>) -> Result<(), Fault> {

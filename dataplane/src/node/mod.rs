@@ -53,6 +53,7 @@ pub use outlet::{Child, Context, ErrorLog, HttpPostRequest, Outlet, Outputs, Rec
 pub use timers::Timers;
 
 use crate::{
+    arrival::Arrivals,
     group::{Group, Groups},
     point::{Barrier, Batch, Point},
 };
@@ -94,6 +95,20 @@ pub enum BySeries {
 /// What a node does with messages. `port` is the place of the sending parent among the node's parents.
 pub trait Operator {
     fn point(&mut self, port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
+
+    /// Points as they arrived, one after the other: as [`Operator::point`] for each.
+    fn arrivals(&mut self, port: usize, arrivals: &Arrivals<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        for arrival in arrivals.iter() {
+            out.context.order = arrival.order();
+            if let Some(point) = arrival.point() {
+                self.point(port, &point, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the memory for what is kept of groups, by their numbers: points of many groups are about to come.
+    fn prefetch(&self, _groups: &mut dyn Iterator<Item = u32>) {}
 
     fn batch(&mut self, port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
 

@@ -166,8 +166,8 @@ mod tests {
             time: SECOND,
             series: SeriesNumber(0),
         };
-        let route = bench.task.route(&point).unwrap();
-        bench.task.follow(route, &point, 0, SECOND).unwrap();
+        let way = bench.task.way(&point);
+        bench.task.follow(&way, &point, 0, SECOND).unwrap();
         bench.advance(10);
         assert_eq!(bench.out(), ["10 host= emitted=1"]);
         let statistics = bench.task.statistics();

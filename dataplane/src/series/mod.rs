@@ -3,7 +3,6 @@
 mod cache;
 mod ingress;
 mod lookahead;
-mod prefetch;
 mod table;
 
 pub use cache::Cache;

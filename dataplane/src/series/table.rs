@@ -13,8 +13,8 @@
 
 use memchr::memchr;
 
-use super::prefetch::prefetch;
 use crate::line::equal;
+use crate::prefetch::prefetch;
 
 /// A database and retention policy of some writer, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

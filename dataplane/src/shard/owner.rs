@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, convert::Infallible, ops::Range, rc::Rc, sync::Arc};
 
+use hashbrown::HashMap;
 use proto::{Plan, message::NodeStatistics};
 use tokio::sync::oneshot;
 
@@ -10,13 +11,15 @@ use super::{
     outputs::ShardOutputs,
 };
 use crate::{
+    arrival::{Arrivals, AtHand, Row, Series},
     block::{Block, Cell, Cells, Definition, RowHead},
-    dag::{build::build, route::RouteNumber, task::Task},
-    fields::{Fields, Reader, Unread},
+    dag::{build::build, route::Way, task::Task},
+    fields::{Reader, Unread},
     group::Group,
     name::Name,
     node::{Outputs, alert::Inhibitors, udf::UdfEvent},
-    point::{Point, SeriesNumber},
+    point::SeriesNumber,
+    prefetch::prefetch,
     routing::{Instance, TaskRoute},
     tags::TagSet,
     value::{Field, Value},
@@ -62,93 +65,72 @@ impl Rate {
     }
 }
 
-/// A series of some receiver.
-struct Series {
-    database: Name,
-    retention_policy: Name,
-    measurement: Name,
-    tags: Rc<TagSet>,
-    /// Version of the list of tasks that `takers` was made for.
-    version: u64,
-    takers: Takers,
+/// The part of [`Owner::tasks`] that some series have in common, and their ways.
+struct Class {
+    /// Index of the task, and the way of each member.
+    takers: Vec<(u32, Vec<Way>)>,
+    members: u32,
 }
 
-/// The tasks that take a series on this shard; mostly it is one.
-enum Takers {
-    None,
-    One(Taker),
-    Many(Box<[Taker]>),
-}
-
+/// Where a series has its ways.
 #[derive(Clone, Copy)]
-struct Taker {
-    /// Index into [`Owner::tasks`].
-    task: u32,
-    route: Option<RouteNumber>,
+struct Seat {
+    /// Index into [`Owner::classes`], [`UNSEATED`], or [`UNWANTED`].
+    class: u32,
+    member: u32,
 }
 
-impl Takers {
-    fn as_slice(&self) -> &[Taker] {
-        match self {
-            Takers::None => &[],
-            Takers::One(taker) => std::slice::from_ref(taker),
-            Takers::Many(takers) => takers,
-        }
-    }
+/// It is not known yet who takes the series.
+const UNSEATED: u32 = u32::MAX;
+
+/// Nobody takes the series.
+const UNWANTED: u32 = u32::MAX - 1;
+
+impl Seat {
+    const NONE: Seat = Seat { class: UNSEATED, member: 0 };
 }
 
-impl From<Vec<Taker>> for Takers {
-    fn from(takers: Vec<Taker>) -> Self {
-        match takers.as_slice() {
-            [] => Takers::None,
-            [taker] => Takers::One(*taker),
-            _ => Takers::Many(takers.into()),
-        }
-    }
-}
-
-/// Rows that wait for their turn with a task: place among the rows at hand, and the way of their series.
-type Queue = Vec<(u32, Option<RouteNumber>)>;
-
-/// A row at hand.
-struct Arrived<'a> {
-    head: &'a RowHead,
-    /// Number of the series on this shard.
-    series: u32,
-    /// In [`Owner::fields`].
-    fields: Range<u32>,
-    /// In [`AtHand::unread`], or behind its end.
-    unread: u32,
-}
-
-/// The rows that are run next.
-#[derive(Default)]
-struct AtHand<'a> {
-    rows: Vec<Arrived<'a>>,
-    unread: Vec<Unread<'a>>,
-}
+/// Rows at hand that follow one another and are of one class: their range and the class.
+type Stretch = (Range<u32>, u32);
 
 /// Rows that go through one task before the next one has its turn: enough to meet its groups one after the other, few
 /// enough to stay in the cache with their fields.
-const ROWS_AT_HAND: usize = 1_024;
+const ROWS_AT_HAND: usize = 512;
+
+/// Series of so many numbers are in the cache whatever the order they come in.
+const SERIES_IN_CACHE: usize = 8_192;
+
+/// What is known of the rows at hand.
+#[derive(Default)]
+struct Scratch {
+    rows: Vec<Row>,
+    fields: Vec<Field>,
+    stretches: Vec<Stretch>,
+    /// By task: a stretch, and the task's place in its class.
+    queues: Vec<Vec<(u32, u32)>>,
+    /// Tasks with rows, in the order of their first.
+    busy: Vec<u32>,
+    /// Indices of the tasks that take one series.
+    takers: Vec<u32>,
+}
 
 pub struct Owner {
     shard: usize,
     shards: usize,
     tasks: Vec<Running>,
-    /// Rises when `tasks` changes.
-    version: u64,
     /// By receiver, then by the receiver's number: index into `series`, or [`UNKNOWN`].
     known: Vec<Vec<u32>>,
     /// By number on this shard.
     series: Vec<Option<Series>>,
+    /// The same.
+    seats: Vec<Seat>,
     free_numbers: Vec<u32>,
+    /// By the tasks that they are about; void when `tasks` changes.
+    classes: Vec<Class>,
+    class_numbers: HashMap<Box<[u32]>, u32>,
     /// The group of points as they arrive.
     nil: Rc<Group>,
-    /// Scratch: fields of the rows at hand, rows by task, and the tasks that have any.
-    fields: Vec<Field>,
-    queues: Vec<Queue>,
-    busy: Vec<u32>,
+    scratch: Scratch,
     reader: RefCell<Reader>,
     /// Rows that arrived for a task that had failed.
     pub rows_discarded: u64,
@@ -163,14 +145,14 @@ impl Owner {
             shard,
             shards,
             tasks: Vec::new(),
-            version: 1,
             known: vec![Vec::new(); shards],
             series: Vec::new(),
+            seats: Vec::new(),
             free_numbers: Vec::new(),
+            classes: Vec::new(),
+            class_numbers: HashMap::new(),
             nil: Rc::new(Group::nil()),
-            fields: Vec::new(),
-            queues: Vec::new(),
-            busy: Vec::new(),
+            scratch: Scratch::default(),
             reader: RefCell::default(),
             rows_discarded: 0,
         }
@@ -275,8 +257,9 @@ impl Owner {
 
     /// What series remember of the tasks is void.
     fn change(&mut self) {
-        self.version += 1;
-        self.tasks.iter_mut().for_each(|running| running.task.forget_routes());
+        self.classes.clear();
+        self.class_numbers.clear();
+        self.seats.fill(Seat::NONE);
     }
 
     /// Takes the definitions of a block that comes from `receiver`.
@@ -289,15 +272,16 @@ impl Owner {
                 retention_policy: definition.retention_policy,
                 measurement: definition.measurement,
                 tags: Rc::new(TagSet::new(tags)),
-                version: 0,
-                takers: Takers::None,
             };
             let number = self.free_numbers.pop().unwrap_or_else(|| {
                 self.series.push(None);
+                self.seats.push(Seat::NONE);
                 self.series.len() as u32 - 1
             });
-            if let Some(slot) = self.series.get_mut(number as usize) {
+            let place = number as usize;
+            if let (Some(slot), Some(seat)) = (self.series.get_mut(place), self.seats.get_mut(place)) {
                 *slot = Some(series);
+                *seat = Seat::NONE;
             }
             let place = definition.series as usize;
             if place >= known.len() {
@@ -334,51 +318,49 @@ impl Owner {
         mut failed: impl FnMut(Failure),
     ) {
         let reader = std::mem::take(&mut self.reader);
+        let mut scratch = std::mem::take(&mut self.scratch);
         for start in range.clone().step_by(ROWS_AT_HAND) {
             let rows = start..range.end.min(start + ROWS_AT_HAND);
-            let arrived = self.arrive(receiver, block, rows, &reader);
-            self.run_tasks(block, &arrived, now, &mut failed);
+            let unread = self.arrive(receiver, block, rows, &reader, &mut scratch);
+            self.run_tasks(block, &unread, &mut scratch, now, &mut failed);
         }
+        self.scratch = scratch;
         self.reader = reader;
     }
 
-    /// Makes points of rows and queues them for the tasks that take their series.
+    /// Looks at rows: whose they are, what they hold, and which tasks take them.
     fn arrive<'a>(
         &mut self,
         receiver: usize,
         block: &'a Block,
         range: Range<usize>,
         reader: &'a RefCell<Reader>,
-    ) -> AtHand<'a> {
-        let mut arrived = AtHand::default();
-        arrived.rows.reserve(range.len());
-        let Owner { shard, shards, tasks, version, known, series, nil, fields, queues, busy, rows_discarded, .. } =
-            self;
-        let Some(known) = known.get(receiver) else { return arrived };
-        fields.clear();
-        queues.resize_with(tasks.len(), Vec::new);
+        scratch: &mut Scratch,
+    ) -> Vec<Unread<'a>> {
+        let mut unread = Vec::new();
+        scratch.rows.clear();
+        scratch.fields.clear();
+        scratch.stretches.clear();
+        self.prefetch(receiver, block, range.clone());
         let arrive = |head: &'a RowHead, columns: &'a [Name], cells: Cells<'a>| -> Result<(), Infallible> {
-            let number = known.get(head.series as usize).copied().unwrap_or(UNKNOWN);
-            let Some(Some(series)) = series.get_mut(number as usize) else {
-                *rows_discarded += 1;
+            let known = self.known.get(receiver).and_then(|known| known.get(head.series as usize));
+            let number = known.copied().unwrap_or(UNKNOWN);
+            let Some(mut seat) = self.seats.get(number as usize).copied() else {
+                self.rows_discarded += 1;
                 return Ok(());
             };
-            if series.version != *version {
-                series.takers = takers_of(series, tasks, nil, *shard, *shards);
-                series.version = *version;
+            if seat.class == UNSEATED {
+                seat = self.seat(number, &mut scratch.takers);
             }
-            let takers = series.takers.as_slice();
-            if takers.is_empty() {
+            if seat.class == UNWANTED {
                 return Ok(());
             }
-            for taker in takers {
-                let Some(queue) = queues.get_mut(taker.task as usize) else { continue };
-                if queue.is_empty() {
-                    busy.push(taker.task);
-                }
-                queue.push((arrived.rows.len() as u32, taker.route));
+            let place = scratch.rows.len() as u32;
+            match scratch.stretches.last_mut() {
+                Some((rows, class)) if *class == seat.class => rows.end = place + 1,
+                _ => scratch.stretches.push((place..place + 1, seat.class)),
             }
-            let first = fields.len() as u32;
+            let first = scratch.fields.len() as u32;
             for (name, cell) in columns.iter().zip(cells.iter()) {
                 let value = match cell {
                     Cell::Missing => continue,
@@ -387,60 +369,134 @@ impl Owner {
                     Cell::Bool(x) => Value::Bool(x),
                     Cell::String(text) => Value::String(text.into()),
                 };
-                fields.push(Field { name: *name, value });
+                scratch.fields.push(Field { name: *name, value });
             }
-            let mut unread = u32::MAX;
-            if let Some(line) = cells.line() {
-                if arrived.unread.is_empty() {
-                    arrived.unread.reserve(range.len());
+            let mut line = u32::MAX;
+            if let Some(section) = cells.line() {
+                if unread.is_empty() {
+                    unread.reserve(range.len());
                 }
-                unread = arrived.unread.len() as u32;
-                arrived.unread.push(Unread::new(columns, line, reader));
+                line = unread.len() as u32;
+                unread.push(Unread::new(columns, section, reader));
             }
-            arrived.rows.push(Arrived { head, series: number, fields: first..fields.len() as u32, unread });
+            scratch.rows.push(Row {
+                time: head.time,
+                series: number,
+                member: seat.member,
+                line: head.line,
+                fields: (first, scratch.fields.len() as u32),
+                unread: line,
+            });
             Ok(())
         };
         let Ok(()) = block.visit(range.clone(), arrive);
-        arrived
+        unread
     }
 
-    /// Runs the queued rows, one task after the other.
-    fn run_tasks(&mut self, block: &Block, arrived: &AtHand<'_>, now: i64, failed: &mut impl FnMut(Failure)) {
-        let Owner { tasks, series, nil, fields, queues, busy, rows_discarded, .. } = self;
+    /// Asks for what is known of the series of rows: with many of them in no order, each is a wait for memory.
+    fn prefetch(&self, receiver: usize, block: &Block, range: Range<usize>) {
+        let Some(known) = self.known.get(receiver).filter(|known| known.len() > SERIES_IN_CACHE) else { return };
+        let series = || block.heads(range.clone()).iter().map(|head| head.series as usize);
+        series().for_each(|place| prefetch(known, place));
+        for place in series() {
+            if let Some(number) = known.get(place) {
+                prefetch(&self.seats, *number as usize);
+                prefetch(&self.series, *number as usize);
+            }
+        }
+    }
+
+    /// Finds out who takes a series.
+    #[cold]
+    fn seat(&mut self, number: u32, takers: &mut Vec<u32>) -> Seat {
+        let place = number as usize;
+        let (Some(Some(series)), Some(seat)) = (self.series.get(place), self.seats.get_mut(place)) else {
+            return Seat { class: UNWANTED, member: 0 };
+        };
+        let (shard, shards) = (self.shard, self.shards);
+        let tags: Vec<(&str, &str)> = series.tags.iter().map(|(key, value)| (key.as_str(), &**value)).collect();
+        let (database, policy) = (series.database.as_str(), series.retention_policy.as_str());
+        let measurement = series.measurement.as_str();
+        let takes = |running: &Running| {
+            running.route.wants(database, policy, measurement)
+                && running.route.owner(measurement, &tags, shards) == shard
+        };
+        takers.clear();
+        takers.extend((0..).zip(&self.tasks).filter(|(_, running)| takes(running)).map(|(task, _)| task));
+        if takers.is_empty() {
+            *seat = Seat { class: UNWANTED, member: 0 };
+            return *seat;
+        }
+        let class = match self.class_numbers.get(takers.as_slice()) {
+            Some(class) => *class,
+            None => {
+                let class = self.classes.len() as u32;
+                self.class_numbers.insert(takers.as_slice().into(), class);
+                let takers = takers.iter().map(|task| (*task, Vec::new())).collect();
+                self.classes.push(Class { takers, members: 0 });
+                class
+            }
+        };
+        if let Some(Class { takers, members }) = self.classes.get_mut(class as usize) {
+            let point = series.point(&self.nil, (&[]).into(), 0, SeriesNumber::NONE);
+            for (task, ways) in takers {
+                if let Some(running) = self.tasks.get_mut(*task as usize) {
+                    ways.push(running.task.way(&point));
+                }
+            }
+            *seat = Seat { class, member: *members };
+            *members += 1;
+        }
+        *seat
+    }
+
+    /// Runs the rows at hand, one task after the other.
+    fn run_tasks(
+        &mut self,
+        block: &Block,
+        unread: &[Unread<'_>],
+        scratch: &mut Scratch,
+        now: i64,
+        failed: &mut impl FnMut(Failure),
+    ) {
+        let Scratch { rows, fields, stretches, queues, busy, .. } = scratch;
+        queues.resize_with(self.tasks.len(), Vec::new);
+        for (stretch, (_, class)) in stretches.iter().enumerate() {
+            let takers = self.classes.get(*class as usize).map_or(&[][..], |class| &class.takers);
+            for (nth, (task, _)) in takers.iter().enumerate() {
+                let Some(queue) = queues.get_mut(*task as usize) else { continue };
+                if queue.is_empty() {
+                    busy.push(*task);
+                }
+                queue.push((stretch as u32, nth as u32));
+            }
+        }
+        let at_hand = AtHand { fields, unread, series: &self.series, nil: &self.nil, body: block.order };
         for task in busy.drain(..) {
-            let (Some(running), Some(queue)) = (tasks.get_mut(task as usize), queues.get_mut(task as usize)) else {
+            let (Some(running), Some(queue)) = (self.tasks.get_mut(task as usize), queues.get_mut(task as usize))
+            else {
                 continue;
             };
-            if running.epoch <= block.epoch {
-                running.rate.add(queue.len() as u64, now);
-                let mut left = queue.len();
-                for (place, route) in queue.iter() {
-                    if running.failed {
-                        break;
-                    }
-                    left -= 1;
-                    let Some(row) = arrived.rows.get(*place as usize) else { continue };
-                    let Some(Some(series)) = series.get(row.series as usize) else { continue };
-                    let range = row.fields.start as usize..row.fields.end as usize;
-                    let at_hand = fields.get(range).unwrap_or_default();
-                    let fields = match arrived.unread.get(row.unread as usize) {
-                        Some(unread) => Fields::partly(at_hand, unread),
-                        None => at_hand.into(),
-                    };
-                    let point = series.point(nil, fields, row.head.time, SeriesNumber(row.series));
-                    let order = (block.order << 24) | u64::from(row.head.line).min((1 << 24) - 1);
-                    let done = match route {
-                        Some(route) => running.task.follow(*route, &point, order, now),
-                        None => running.task.point(&point, order, now),
-                    };
-                    if let Err(fault) = done {
+            for (stretch, nth) in queue.drain(..) {
+                let Some((range, class)) = stretches.get(stretch as usize) else { continue };
+                let class = self.classes.get(*class as usize);
+                let Some((_, ways)) = class.and_then(|class| class.takers.get(nth as usize)) else { continue };
+                let rows = rows.get(range.start as usize..range.end as usize).unwrap_or_default();
+                if running.epoch > block.epoch {
+                    continue;
+                }
+                running.rate.add(rows.len() as u64, now);
+                let mut taken = 0;
+                if !running.failed {
+                    taken = rows.len();
+                    if let Err((fault, place)) = running.task.take(&Arrivals { rows, ways, at_hand }, now) {
+                        taken = place;
                         running.failed = true;
                         failed(Failure { instance: running.instance, error: fault.to_string() });
                     }
                 }
-                *rows_discarded += left as u64;
+                self.rows_discarded += (rows.len() - taken) as u64;
             }
-            queue.clear();
         }
     }
 
@@ -501,35 +557,4 @@ impl Owner {
         };
         self.tasks.iter_mut().map(statistics).collect()
     }
-}
-
-impl Series {
-    fn point<'a>(&'a self, group: &'a Rc<Group>, fields: Fields<'a>, time: i64, series: SeriesNumber) -> Point<'a> {
-        Point {
-            name: self.measurement,
-            database: self.database,
-            retention_policy: self.retention_policy,
-            group,
-            tags: &self.tags,
-            fields,
-            time,
-            series,
-        }
-    }
-}
-
-/// The tasks that take a series on this shard, and its ways through them.
-fn takers_of(series: &Series, tasks: &mut [Running], nil: &Rc<Group>, shard: usize, shards: usize) -> Takers {
-    let measurement = series.measurement.as_str();
-    let tags: Vec<(&str, &str)> = series.tags.iter().map(|(key, value)| (key.as_str(), &**value)).collect();
-    let takes = |running: &Running| {
-        let (database, policy) = (series.database.as_str(), series.retention_policy.as_str());
-        running.route.demand(database, policy, measurement).is_some()
-            && running.route.owner(measurement, &tags, shards) == shard
-    };
-    let point = series.point(nil, (&[]).into(), 0, SeriesNumber::NONE);
-    let taker = |(task, running): (usize, &mut Running)| {
-        takes(running).then(|| Taker { task: task as u32, route: running.task.route(&point) })
-    };
-    tasks.iter_mut().enumerate().filter_map(taker).collect::<Vec<_>>().into()
 }

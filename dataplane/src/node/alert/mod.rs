@@ -350,6 +350,10 @@ impl Operator for Alert {
         done
     }
 
+    fn prefetch(&self, groups: &mut dyn Iterator<Item = u32>) {
+        groups.for_each(|index| self.states.prefetch(index));
+    }
+
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.meet(batch.name, batch.group, &batch.group.tags.clone())?;
         let Some(state) = self.states.get_mut(batch.group) else { return Ok(()) };

@@ -111,6 +111,10 @@ impl Operator for TimeWindow {
         Ok(())
     }
 
+    fn prefetch(&self, groups: &mut dyn Iterator<Item = u32>) {
+        groups.for_each(|index| self.windows.prefetch(index));
+    }
+
     fn batch(&mut self, _port: usize, _batch: &Batch<'_>, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Err(Fault::new("cannot window a batch"))
     }

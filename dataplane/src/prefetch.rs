@@ -3,7 +3,7 @@
 
 /// Begins to load an element of `list` into the cache; does nothing where there is none.
 #[inline(always)]
-pub(super) fn prefetch<T>(list: &[T], at: usize) {
+pub(crate) fn prefetch<T>(list: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(element) = list.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
