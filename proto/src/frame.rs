@@ -9,7 +9,7 @@
 //! A frame longer than [`FRAME_BYTES_MAX`] or a payload that does not decode ends the connection: after either the
 //! place of the next frame is not to be trusted.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::limits::FRAME_BYTES_MAX;
@@ -26,17 +26,37 @@ pub enum FrameError {
 
 /// One message as a frame.
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, FrameError> {
-    let mut frame = BytesMut::with_capacity(256);
-    frame.put_u32_le(0);
-    let frame = postcard::to_extend(message, frame)?;
-    let length = frame.len() - HEAD_BYTES;
-    if frame.len() > FRAME_BYTES_MAX {
-        return Err(FrameError::TooLong { bytes: frame.len() });
+    let mut frame = Vec::with_capacity(256);
+    append(message, &mut frame)?;
+    Ok(frame.into())
+}
+
+/// Adds one message as a frame to others; of one that has no place among them nothing stays.
+pub fn append<T: Serialize>(message: &T, frames: &mut Vec<u8>) -> Result<(), FrameError> {
+    let start = frames.len();
+    frames.extend_from_slice(&[0; HEAD_BYTES]);
+    let done = postcard::to_extend(message, Tail(frames)).map(drop);
+    let bytes = frames.len() - start;
+    let failed = match done {
+        Err(error) => Some(error.into()),
+        Ok(()) => (bytes > FRAME_BYTES_MAX).then_some(FrameError::TooLong { bytes }),
+    };
+    if let Some(error) = failed {
+        frames.truncate(start);
+        return Err(error);
     }
-    let mut frame = frame;
     // The check above keeps the length well inside 32 bits.
-    frame[..HEAD_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
-    Ok(frame.freeze())
+    frames[start..start + HEAD_BYTES].copy_from_slice(&((bytes - HEAD_BYTES) as u32).to_le_bytes());
+    Ok(())
+}
+
+/// The end of a list of bytes, where they are added in pieces.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Extend<u8> for Tail<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
+        self.0.extend(bytes);
+    }
 }
 
 /// Takes the next whole message out of `buffer`; `None` asks for more bytes.

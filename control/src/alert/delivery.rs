@@ -15,12 +15,13 @@ use tokio::sync::mpsc;
 use super::{
     WeakAlerts,
     aggregate::{AggregateMessage, Collected},
-    handlers::Deliver,
+    handlers::{Deliver, DeliveryError},
     matching::Match,
     spec::HandlerSpec,
 };
 
-/// Events that wait for one handler. Full: the newest is dropped with an error and a counter.
+/// Events that wait for one handler. Full: the newest are dropped with a counter; the log says when it begins and when it
+/// ends.
 const QUEUE: usize = 5_000;
 
 /// How many topics an event may be handed on through: topics that publish to each other end here.
@@ -61,6 +62,8 @@ pub struct Handler {
     counters: Arc<Counters>,
     /// Events that wait or are being delivered.
     open: Arc<AtomicU64>,
+    /// Dropped since there was room last.
+    dropped: Arc<AtomicU64>,
 }
 
 struct Worker {
@@ -69,6 +72,7 @@ struct Worker {
     events: mpsc::Receiver<Item>,
     counters: Arc<Counters>,
     open: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     alerts: WeakAlerts,
 }
 
@@ -82,11 +86,18 @@ impl Handler {
         alerts: WeakAlerts,
     ) -> Handler {
         let (queue, events) = mpsc::channel(QUEUE);
-        let open = Arc::new(AtomicU64::new(0));
-        let worker =
-            Worker { topic: topic.clone(), condition, events, counters: counters.clone(), open: open.clone(), alerts };
+        let (open, dropped) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let worker = Worker {
+            topic: topic.clone(),
+            condition,
+            events,
+            counters: counters.clone(),
+            open: open.clone(),
+            dropped: dropped.clone(),
+            alerts,
+        };
         tokio::spawn(worker.run(spec));
-        Handler { topic, queue, counters, open }
+        Handler { topic, queue, counters, open, dropped }
     }
 
     pub fn send(&self, item: Item) {
@@ -94,7 +105,10 @@ impl Handler {
         if self.queue.try_send(item).is_err() {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(service = "alert", topic = self.topic, "an event is dropped: {QUEUE} wait for its handler");
+            if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+                let topic = &self.topic;
+                tracing::error!(service = "alert", topic, "events are dropped: {QUEUE} wait for their handler");
+            }
         }
     }
 
@@ -122,14 +136,24 @@ impl Worker {
                 }
             }
             spec => {
-                let deliver = Deliver::new(spec);
+                let mut deliver = Deliver::new(spec);
+                let (kind, at_once) = (deliver.kind(), deliver.at_once());
+                let mut items = Vec::new();
                 while let Some(item) = self.next().await {
-                    let done = deliver.event(&item.event, item.previous).await;
-                    let kind = deliver.kind();
-                    self.done(done.map_err(|error| {
-                        let topic = &self.topic;
-                        tracing::error!(service = kind, topic, event = item.event.id, err = %error, "failed to deliver an event");
-                    }));
+                    items.push(item);
+                    while items.len() < at_once
+                        && let Some(item) = self.waiting()
+                    {
+                        items.push(item);
+                    }
+                    let done = |item: &Item, result: Result<(), DeliveryError>| {
+                        self.done(result.map_err(|error| {
+                            let (topic, event) = (&self.topic, &item.event.id);
+                            tracing::error!(service = kind, topic, event, err = %error, "failed to deliver an event");
+                        }));
+                    };
+                    deliver.events(&items, done).await;
+                    items.clear();
                 }
             }
         }
@@ -139,10 +163,30 @@ impl Worker {
     async fn next(&mut self) -> Option<Item> {
         loop {
             let item = self.events.recv().await?;
+            self.tell_dropped();
             if self.is_meant(&item) {
                 return Some(item);
             }
             self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The same, of those that wait already.
+    fn waiting(&mut self) -> Option<Item> {
+        loop {
+            let item = self.events.try_recv().ok()?;
+            if self.is_meant(&item) {
+                return Some(item);
+            }
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says how many were dropped, once half of the queue is free again.
+    fn tell_dropped(&self) {
+        if self.events.len() < QUEUE / 2 && self.dropped.load(Ordering::Relaxed) > 0 {
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            tracing::error!(service = "alert", topic = self.topic, dropped, "events were dropped; there is room again");
         }
     }
 

@@ -26,6 +26,14 @@ impl EventState {
             level: event.level,
         }
     }
+
+    /// Becomes the state of a later event; texts go where the old ones were.
+    pub fn turn_into(&mut self, event: &AlertEvent) {
+        let EventState { message, details, time, duration, level } = self;
+        message.clone_from(&event.message);
+        details.clone_from(&event.details);
+        (*time, *duration, *level) = (event.time, event.duration, event.level);
+    }
 }
 
 /// The JSON that handlers send: one line with its end (reference: nodes-alert-join-io §4.1).

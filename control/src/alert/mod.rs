@@ -152,7 +152,10 @@ impl Alerts {
     fn collect(&self, event: Arc<AlertEvent>, names: &[String], hops: u8) {
         let mut topics = self.topics();
         for name in names {
-            topics.entry(name.clone()).or_default().collect(&event, hops);
+            match topics.get_mut(name) {
+                Some(topic) => topic.collect(&event, hops),
+                None => topics.entry(name.clone()).or_default().collect(&event, hops),
+            }
         }
     }
 

@@ -55,8 +55,17 @@ impl Topic {
 
     pub fn collect(&mut self, event: &Arc<AlertEvent>, hops: u8) {
         self.collected += 1;
-        let state = EventState::of(event);
-        let previous = self.events.insert(event.id.clone(), state).map_or(Level::Ok, |state| state.level);
+        let previous = match self.events.get_mut(&event.id) {
+            Some(state) => {
+                let previous = state.level;
+                state.turn_into(event);
+                previous
+            }
+            None => {
+                self.events.insert(event.id.clone(), EventState::of(event));
+                Level::Ok
+            }
+        };
         self.dirty = true;
         let item = Item { event: event.clone(), previous, hops };
         self.own.iter().chain(self.defined.values()).for_each(|handler| handler.send(item.clone()));

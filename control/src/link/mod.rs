@@ -34,6 +34,9 @@ pub enum LinkError {
     NoListener,
 }
 
+/// Room for what is read at once.
+const READ_BYTES: usize = 64 << 10;
+
 /// A connection on which both sides have said hello.
 pub struct Link {
     stream: UnixStream,
@@ -104,6 +107,8 @@ impl Link {
     /// Carries out calls until the link breaks; who waits then hears that the data plane is away.
     pub async fn serve(&mut self, calls: &mut mpsc::Receiver<Call>, tasks: &Tasks, alerts: &Alerts) -> LinkError {
         loop {
+            // Reports come in pieces as large as there is room.
+            self.buffer.reserve(READ_BYTES);
             let done = tokio::select! {
                 call = calls.recv() => match call {
                     Some(call) => self.send(call).await,

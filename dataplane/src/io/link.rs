@@ -34,6 +34,9 @@ const WAITING_ALERTS: usize = 65_536;
 const POSTS_LIMIT: Duration = Duration::from_secs(5);
 const POST_POLL: Duration = Duration::from_millis(5);
 
+/// Alert events that go over the link in one piece.
+const ALERTS_AT_ONCE: usize = 256;
+
 /// The byte that carries the listening socket.
 pub const LISTENER_BYTE: u8 = b'L';
 
@@ -140,6 +143,7 @@ impl Link {
         while let Some(event) = self.waiting.pop_front() {
             stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
         }
+        let (mut events, mut frames) = (Vec::with_capacity(ALERTS_AT_ONCE), Vec::new());
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
@@ -157,9 +161,13 @@ impl Link {
                         return Err(LinkError::Closed);
                     }
                 }
-                Some(event) = self.alerts.recv() => {
-                    // Should the link break here, the event is among those that a dying peer loses.
-                    stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+                1.. = self.alerts.recv_many(&mut events, ALERTS_AT_ONCE) => {
+                    frames.clear();
+                    for event in events.drain(..) {
+                        frame::append(&Report::Alert(event), &mut frames)?;
+                    }
+                    // Should the link break here, the events are among those that a dying peer loses.
+                    stream.write_all(&frames).await?;
                 }
                 Some(failure) = self.failures.recv() => {
                     if let Some(report) = self.failed(failure).await {

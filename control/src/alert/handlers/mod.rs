@@ -2,17 +2,16 @@
 
 mod exec;
 mod log;
+mod pipeline;
 mod post;
 mod tcp;
 mod test;
 
 use std::time::Duration;
 
-use proto::{message::AlertEvent, value::Level};
-
 pub use test::test;
 
-use super::{event::to_json, spec::HandlerSpec};
+use super::{delivery::Item, event::to_json, spec::HandlerSpec};
 
 /// Longest time of one delivery that sets no timeout of its own: a receiver that hangs must not hold its queue for ever.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,16 +32,21 @@ pub enum DeliveryError {
 /// A handler, ready to deliver.
 pub struct Deliver {
     spec: HandlerSpec,
-    client: Option<reqwest::Client>,
+    /// Of a handler that posts.
+    receiver: Option<post::Receiver>,
 }
 
 impl Deliver {
     pub fn new(spec: HandlerSpec) -> Deliver {
-        let client = match &spec {
-            HandlerSpec::Post { skip_ssl_verification, .. } => post::client(*skip_ssl_verification),
+        let receiver = match &spec {
+            HandlerSpec::Post { url, headers, basic_auth, capture_response, skip_ssl_verification, .. } => {
+                let request =
+                    post::Request { url, headers, basic_auth: basic_auth.as_ref(), capture: *capture_response };
+                Some(post::Receiver::new(request, *skip_ssl_verification))
+            }
             _ => None,
         };
-        Deliver { spec, client }
+        Deliver { spec, receiver }
     }
 
     pub fn kind(&self) -> &'static str {
@@ -56,26 +60,40 @@ impl Deliver {
         }
     }
 
-    pub async fn event(&self, event: &AlertEvent, previous: Level) -> Result<(), DeliveryError> {
-        let json = to_json(event, previous);
+    /// How many events are worth being delivered together.
+    pub fn at_once(&self) -> usize {
+        if self.receiver.is_some() { pipeline::REQUESTS_MAX } else { 1 }
+    }
+
+    /// Delivers events in order; `done` hears of each.
+    pub async fn events(&mut self, items: &[Item], mut done: impl FnMut(&Item, Result<(), DeliveryError>)) {
         let limit = match &self.spec {
             HandlerSpec::Post { timeout, .. } if *timeout > 0 => Duration::from_nanos(timeout.unsigned_abs()),
             _ => TIMEOUT,
         };
-        let delivery = async {
-            match &self.spec {
-                HandlerSpec::Post { url, headers, basic_auth, capture_response, .. } => {
-                    let request =
-                        post::Request { url, headers, basic_auth: basic_auth.as_ref(), capture: *capture_response };
-                    post::deliver(self.client.as_ref(), request, json).await
+        let json = |item: &Item| to_json(&item.event, item.previous);
+        if let Some(receiver) = &mut self.receiver {
+            let events: Vec<String> = items.iter().map(json).collect();
+            let mut items = items.iter();
+            let done = |result| {
+                if let Some(item) = items.next() {
+                    done(item, result);
                 }
-                HandlerSpec::Tcp { address } => tcp::deliver(address, json).await,
-                HandlerSpec::Exec { program, arguments } => exec::deliver(program, arguments, json).await,
-                HandlerSpec::Log { path, mode } => log::deliver(path, *mode, &json),
-                // These go to topics of this process: their worker hands them on.
-                HandlerSpec::Publish { .. } | HandlerSpec::Aggregate { .. } => Ok(()),
-            }
-        };
-        tokio::time::timeout(limit, delivery).await.map_err(|_| DeliveryError::Timeout(limit))?
+            };
+            return receiver.deliver(&events, limit, done).await;
+        }
+        for item in items {
+            let delivery = async {
+                match &self.spec {
+                    HandlerSpec::Tcp { address } => tcp::deliver(address, json(item)).await,
+                    HandlerSpec::Exec { program, arguments } => exec::deliver(program, arguments, json(item)).await,
+                    HandlerSpec::Log { path, mode } => log::deliver(path, *mode, &json(item)),
+                    // These go to topics of this process: their worker hands them on.
+                    HandlerSpec::Post { .. } | HandlerSpec::Publish { .. } | HandlerSpec::Aggregate { .. } => Ok(()),
+                }
+            };
+            let timely = tokio::time::timeout(limit, delivery).await;
+            done(item, timely.unwrap_or(Err(DeliveryError::Timeout(limit))));
+        }
     }
 }

@@ -20,7 +20,9 @@ pub async fn test(config: &Config, service: &str, options: &Map<String, Value>) 
             let event = crate::alert::event::test_event();
             let json = crate::alert::event::to_json(&event, proto::value::Level::Ok);
             let request = post::Request { url: text("url"), headers: &headers, basic_auth: None, capture: true };
-            post::deliver(post::client(false).as_ref(), request, json).await.map_err(|error| error.to_string())
+            let mut result = Ok(());
+            post::Receiver::new(request, false).deliver(&[json], super::TIMEOUT, |done| result = done).await;
+            result.map_err(|error| error.to_string())
         }
         "influxdb" => ping(config, text("cluster")).await,
         service => {
