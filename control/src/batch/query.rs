@@ -164,7 +164,14 @@ fn collect(arguments: &[ScriptValue], dimensions: &mut Vec<Dimension>) -> Result
             }
             ScriptValue::List(items) => collect(items, dimensions)?,
             other => {
-                let found = other.type_name();
+                // Named as in Go, which is what the original shows.
+                let found = match other {
+                    ScriptValue::Int(_) => "int64",
+                    ScriptValue::Float(_) => "float64",
+                    ScriptValue::Regex(_) => "*regexp.Regexp",
+                    ScriptValue::Lambda(_) => "*ast.LambdaNode",
+                    other => other.type_name(),
+                };
                 return Err(format!("invalid dimension type:{found}, must be string or time.Duration"));
             }
         }

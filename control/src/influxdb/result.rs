@@ -1,11 +1,15 @@
 //! Answers to InfluxQL queries as lines of a batch recording (reference: batch-and-replay §5, http-api §16).
 //!
-//! Values pass through as they are written: InfluxDB escapes strings as recordings do, and numbers keep their digits.
+//! Values pass through as they are written: InfluxDB escapes strings as recordings do, and numbers keep their digits. Rows
+//! are read one by one, so that a large answer needs its own memory and that of its lines.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use dataplane::{json, rfc3339};
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// How batches are made of series.
@@ -58,7 +62,82 @@ pub struct Series<'a> {
     pub tags: BTreeMap<String, String>,
     pub columns: Vec<String>,
     #[serde(borrow, default)]
-    pub values: Vec<Vec<&'a RawValue>>,
+    values: Option<&'a RawValue>,
+}
+
+impl<'a> Series<'a> {
+    /// Calls `visit` with the cells of each row, in order; stops at the first error.
+    pub fn each_row(&self, visit: impl FnMut(&[&'a RawValue]) -> Result<(), ResultError>) -> Result<(), ResultError> {
+        let Some(values) = self.values.filter(|values| values.get() != "null") else { return Ok(()) };
+        let mut rows = Rows { visit, cells: Vec::new(), failure: None };
+        let read = (&mut rows).deserialize(&mut serde_json::Deserializer::from_str(values.get()));
+        match rows.failure {
+            Some(failure) => Err(failure),
+            None => Ok(read?),
+        }
+    }
+}
+
+/// Reads rows without keeping them.
+struct Rows<'a, F> {
+    visit: F,
+    /// Of the row at hand.
+    cells: Vec<&'a RawValue>,
+    /// What `visit` said; the reader's own errors have no room for it.
+    failure: Option<ResultError>,
+}
+
+impl<'a, F: FnMut(&[&'a RawValue]) -> Result<(), ResultError>> DeserializeSeed<'a> for &mut Rows<'a, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a, F: FnMut(&[&'a RawValue]) -> Result<(), ResultError>> Visitor<'a> for &mut Rows<'a, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut rows: A) -> Result<(), A::Error> {
+        while rows.next_element_seed(Row(&mut self.cells))?.is_some() {
+            if let Err(failure) = (self.visit)(&self.cells) {
+                self.failure = Some(failure);
+                return Err(serde::de::Error::custom("a row cannot be read"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one row into the cells of the last.
+struct Row<'a, 'c>(&'c mut Vec<&'a RawValue>);
+
+impl<'a> DeserializeSeed<'a> for Row<'a, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Row<'a, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut cells: A) -> Result<(), A::Error> {
+        self.0.clear();
+        while let Some(cell) = cells.next_element()? {
+            self.0.push(cell);
+        }
+        Ok(())
+    }
 }
 
 /// The series of an answer, in its order.
@@ -81,14 +160,12 @@ pub fn series(body: &[u8]) -> Result<Vec<Series<'_>>, ResultError> {
 pub fn batches(body: &[u8], manner: Manner, out: &mut Vec<u8>) -> Result<u64, ResultError> {
     let all = series(body)?;
     for series in &all {
-        let mut line = String::new();
-        batch(series, manner, &mut line)?;
-        out.extend_from_slice(line.as_bytes());
+        batch(series, manner, out)?;
     }
     Ok(all.len() as u64)
 }
 
-fn batch(series: &Series<'_>, manner: Manner, out: &mut String) -> Result<(), ResultError> {
+fn batch(series: &Series<'_>, manner: Manner, out: &mut Vec<u8>) -> Result<(), ResultError> {
     let time_column = series.columns.iter().position(|column| column == "time");
     let mut columns: Vec<(usize, String)> = Vec::new();
     for (index, column) in series.columns.iter().enumerate().filter(|(index, _)| Some(*index) != time_column) {
@@ -99,65 +176,66 @@ fn batch(series: &Series<'_>, manner: Manner, out: &mut String) -> Result<(), Re
     columns.sort_by(|(one, _), (other, _)| series.columns.get(*one).cmp(&series.columns.get(*other)));
     let mut tags = String::new();
     tag_object(&series.tags, &mut tags);
-    let mut points = String::with_capacity(series.values.len() * 96);
-    let mut latest: Option<i64> = None;
-    for row in &series.values {
-        let start = points.len();
-        points.push_str(if start == 0 { "{\"fields\":{" } else { ",{\"fields\":{" });
+    let mut head = String::from("{\"name\":");
+    json::string(&series.name, &mut head);
+    head.push_str(",\"tmax\":");
+    // It is known when the rows have been seen, and put in here.
+    let time_at = out.len() + head.len();
+    let group = group(series, manner.by_name);
+    if !group.is_empty() {
+        head.push_str(",\"group\":");
+        json::string(&group, &mut head);
+    }
+    if manner.by_name {
+        head.push_str(",\"byname\":true");
+    }
+    if !series.tags.is_empty() {
+        head.push_str(",\"tags\":");
+        head.push_str(&tags);
+    }
+    out.extend_from_slice(head.as_bytes());
+    let point_tags = if series.tags.is_empty() { "null" } else { &tags };
+    let (mut latest, mut point): (Option<i64>, String) = (None, String::new());
+    series.each_row(|row| {
+        point.clear();
+        point.push_str(if latest.is_none() { ",\"points\":[{\"fields\":{" } else { ",{\"fields\":{" });
         let mut any = false;
         for (index, key) in &columns {
             let Some(value) = row.get(*index).map(|value| value.get()).filter(|value| *value != "null") else {
                 continue;
             };
             if any {
-                points.push(',');
+                point.push(',');
             }
             any = true;
-            points.push_str(key);
-            points.push(':');
-            points.push_str(value);
+            point.push_str(key);
+            point.push(':');
+            point.push_str(value);
         }
         if !any {
-            points.truncate(start);
-            continue;
+            return Ok(());
         }
         let time = match time_column.and_then(|index| row.get(index)) {
             Some(value) => time_of(value.get())?,
             None => rfc3339::ZERO_TIME,
         };
         latest = Some(latest.map_or(time, |latest| latest.max(time)));
-        points.push_str("},\"tags\":");
-        points.push_str(if series.tags.is_empty() { "null" } else { &tags });
-        points.push_str(",\"time\":");
-        json::time(time, &mut points);
-        points.push('}');
-    }
+        point.push_str("},\"tags\":");
+        point.push_str(point_tags);
+        point.push_str(",\"time\":");
+        json::time(time, &mut point);
+        point.push('}');
+        out.extend_from_slice(point.as_bytes());
+        Ok(())
+    })?;
+    out.extend_from_slice(if latest.is_some() { b"]}\n" } else { b"}\n" });
     let time = match manner.time {
         BatchTime::Stop(stop) => stop,
         BatchTime::Last(otherwise) => latest.unwrap_or(otherwise),
     };
-    out.push_str("{\"name\":");
-    json::string(&series.name, out);
-    out.push_str(",\"tmax\":");
-    json::time(time, out);
-    let group = group(series, manner.by_name);
-    if !group.is_empty() {
-        out.push_str(",\"group\":");
-        json::string(&group, out);
-    }
-    if manner.by_name {
-        out.push_str(",\"byname\":true");
-    }
-    if !series.tags.is_empty() {
-        out.push_str(",\"tags\":");
-        out.push_str(&tags);
-    }
-    if !points.is_empty() {
-        out.push_str(",\"points\":[");
-        out.push_str(&points);
-        out.push(']');
-    }
-    out.push_str("}\n");
+    let mut text = String::new();
+    json::time(time, &mut text);
+    out.splice(time_at..time_at, text.into_bytes());
     Ok(())
 }
 
@@ -238,5 +316,14 @@ mod tests {
         assert_eq!(time("1600000000"), "unexpected time value: 1600000000");
         assert_eq!(time("\"soon\""), "unexpected time format: soon");
         assert_eq!(lines(r#"{"results":[{}]}"#, false, STOP).unwrap(), "");
+        let odd = r#"{"results":[{"series":[{"name":"m","values":[["2020-09-13T12:26:40Z",1]],"columns":["time","v"]},
+            {"name":"n","columns":["time","v"],"values":null}]}]}"#;
+        let odd = lines(odd, false, STOP).unwrap();
+        assert!(
+            odd.contains("\"fields\":{\"v\":1}")
+                && odd.ends_with("{\"name\":\"n\",\"tmax\":\"2020-09-13T12:26:50Z\"}\n"),
+            "{odd}"
+        );
+        assert!(lines(r#"{"results":[{"series":[{"name":"m","columns":["v"],"values":[1]}]}]}"#, false, STOP).is_err());
     }
 }

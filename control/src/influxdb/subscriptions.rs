@@ -264,11 +264,15 @@ async fn rows(client: &Client, query: &str) -> Result<Vec<(String, Vec<String>)>
     let cell = |value: &&serde_json::value::RawValue| {
         serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
     };
-    let rows = |series: result::Series<'_>| {
-        let name = series.name.clone().into_owned();
-        series.values.iter().map(|row| (name.clone(), row.iter().map(cell).collect())).collect::<Vec<_>>()
-    };
-    Ok(all.into_iter().flat_map(rows).collect())
+    let mut rows = Vec::new();
+    for series in &all {
+        let read = series.each_row(|row| {
+            rows.push((series.name.clone().into_owned(), row.iter().map(cell).collect()));
+            Ok(())
+        });
+        read.map_err(|error| InfluxError::Server(error.to_string()))?;
+    }
+    Ok(rows)
 }
 
 /// Columns of SHOW SUBSCRIPTIONS: retention policy, name, mode, destinations; a series a database.

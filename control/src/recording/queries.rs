@@ -253,27 +253,32 @@ impl Answer {
             let mut columns: Vec<(&String, usize)> =
                 series.columns.iter().enumerate().map(|(index, column)| (column, index)).collect();
             columns.sort();
-            for row in &series.values {
-                let (mut fields, mut time) = (Vec::new(), dataplane::rfc3339::ZERO_TIME);
-                for (column, index) in &columns {
-                    let Some(value) = row.get(*index).map(|value| value.get()) else { continue };
-                    match serde_json::from_str(value).unwrap_or_default() {
-                        _ if *column == "time" => time = result::time_of(value).map_err(failed)?,
-                        serde_json::Value::Number(number) => {
-                            let number = number.as_f64().unwrap_or_default();
-                            fields.push(format!("{}={number}", escaped(column, ",= ")));
+            series
+                .each_row(|row| {
+                    let (mut fields, mut time) = (Vec::new(), dataplane::rfc3339::ZERO_TIME);
+                    for (column, index) in &columns {
+                        let Some(value) = row.get(*index).map(|value| value.get()) else { continue };
+                        match serde_json::from_str(value).unwrap_or_default() {
+                            _ if *column == "time" => time = result::time_of(value)?,
+                            serde_json::Value::Number(number) => {
+                                let number = number.as_f64().unwrap_or_default();
+                                fields.push(format!("{}={number}", escaped(column, ",= ")));
+                            }
+                            serde_json::Value::Bool(value) => {
+                                fields.push(format!("{}={value}", escaped(column, ",= ")))
+                            }
+                            serde_json::Value::String(text) => {
+                                fields.push(format!("{}=\"{}\"", escaped(column, ",= "), escaped(&text, "\"\\")));
+                            }
+                            _ => {}
                         }
-                        serde_json::Value::Bool(value) => fields.push(format!("{}={value}", escaped(column, ",= "))),
-                        serde_json::Value::String(text) => {
-                            fields.push(format!("{}=\"{}\"", escaped(column, ",= "), escaped(&text, "\"\\")));
-                        }
-                        _ => {}
                     }
-                }
-                if !fields.is_empty() {
-                    points.push((time, format!("{head} {} {time}\n", fields.join(","))));
-                }
-            }
+                    if !fields.is_empty() {
+                        points.push((time, format!("{head} {} {time}\n", fields.join(","))));
+                    }
+                    Ok(())
+                })
+                .map_err(failed)?;
         }
         points.sort_by_key(|(time, _)| *time);
         let place = format!("{}\n{}\n", self.database, self.retention_policy);

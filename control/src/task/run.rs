@@ -139,6 +139,9 @@ impl Tasks {
         master: &str,
     ) -> Result<(Plan, Vec<NodeHandlers>), String> {
         let shared = &self.shared;
+        if compiled.task_type == TaskType::Batch {
+            queries(&compiled.pipeline, &stored.dbrps)?;
+        }
         let lowering = Lowering {
             task: &stored.id,
             master,
@@ -150,11 +153,7 @@ impl Tasks {
             udf: &crate::udf::function,
             levels: &|topics| shared.alerts.levels(topics),
         };
-        let lowered = compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())?;
-        if compiled.task_type == TaskType::Batch {
-            queries(&compiled.pipeline, &stored.dbrps)?;
-        }
-        Ok(lowered)
+        compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())
     }
 }
 
