@@ -32,9 +32,14 @@ impl CpuTime {
         CpuTime { threads, waited, ticks }
     }
 
-    /// ns used since `before`: to the ns where the same threads live, else by ticks, which know ended threads, too.
+    /// ns used since `before` by ticks, which know threads that began and ended in between.
+    pub fn since_by_ticks(&self, before: &CpuTime) -> u64 {
+        self.ticks.saturating_sub(before.ticks) * (1_000_000_000 / TICKS_PER_SECOND)
+    }
+
+    /// ns used since `before`: to the ns where the same threads live, else by ticks.
     pub fn since(&self, before: &CpuTime) -> u64 {
-        let by_ticks = self.ticks.saturating_sub(before.ticks) * (1_000_000_000 / TICKS_PER_SECOND);
+        let by_ticks = self.since_by_ticks(before);
         if self.threads.is_empty() || !self.threads.keys().eq(before.threads.keys()) {
             return by_ticks;
         }

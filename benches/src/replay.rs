@@ -100,8 +100,10 @@ fn follow(client: &mut Client, farad: &Farad, kind: &str, started: Instant, coun
                 first >> 20,
                 peak >> 20
             );
+            // Replays run on threads of their own, which have ended.
             let after = farad.pids().into_iter().map(CpuTime::of);
-            let used: Vec<u64> = after.zip(&before).map(|(after, before)| after.since(before) / count as u64).collect();
+            let used: Vec<u64> =
+                after.zip(&before).map(|(after, before)| after.since_by_ticks(before) / count as u64).collect();
             println!("{kind}: {used:?} ns of CPU time each, in control and data plane");
             return Ok(());
         }
