@@ -140,24 +140,11 @@ impl Packed {
     pub fn floats(&self, name: Name, floats: &mut Vec<f64>) -> bool {
         floats.clear();
         let Some(column) = self.column(name) else { return false };
-        if self.columns.len() == 1 {
-            let (kinds, cells) = (self.kinds.as_slices(), self.cells.as_slices());
-            let all_floats = [kinds.0, kinds.1].iter().all(|kinds| kinds.iter().all(|kind| *kind == Kind::Float));
-            if all_floats {
-                let values = |cells: &'_ [u64], floats: &mut Vec<f64>| {
-                    floats.extend(cells.iter().map(|bits| f64::from_bits(*bits)));
-                };
-                values(cells.0, floats);
-                values(cells.1, floats);
-            }
-            return all_floats;
+        let width = self.columns.len();
+        if !strided(&self.kinds, column, width).all(|kind| *kind == Kind::Float) {
+            return false;
         }
-        for row in 0..self.len() {
-            match self.cell(row, column) {
-                Some(Value::Float(x)) => floats.push(x),
-                _ => return false,
-            }
-        }
+        floats.extend(strided(&self.cells, column, width).map(|bits| f64::from_bits(*bits)));
         true
     }
 
@@ -174,6 +161,37 @@ impl Packed {
             Kind::Int => Some(Value::Int(bits.cast_signed())),
             Kind::Bool => Some(Value::Bool(bits != 0)),
             Kind::Duration => Some(Value::Duration(bits.cast_signed())),
+        }
+    }
+}
+
+/// Every `step`th element from `first` on, over the two halves of a ring.
+fn strided<T>(ring: &VecDeque<T>, first: usize, step: usize) -> impl Iterator<Item = &T> {
+    let (front, back) = ring.as_slices();
+    let taken = front.len().saturating_sub(first).div_ceil(step);
+    let rest = (first + taken * step).saturating_sub(front.len());
+    front.iter().skip(first).step_by(step).chain(back.iter().skip(rest).step_by(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strides_go_over_the_end_of_the_ring() {
+        for turned in 0..16 {
+            let mut ring: VecDeque<usize> = VecDeque::with_capacity(16);
+            for number in 0..turned {
+                ring.push_back(number);
+                ring.pop_front();
+            }
+            ring.extend(0..12);
+            for step in 1..5 {
+                for first in 0..step {
+                    let expected: Vec<usize> = (first..12).step_by(step).collect();
+                    assert_eq!(strided(&ring, first, step).copied().collect::<Vec<_>>(), expected);
+                }
+            }
         }
     }
 }

@@ -324,7 +324,7 @@ impl Parser<'_> {
             }
             TokenKind::Identifier(_) if *behind == TokenKind::LeftParenthesis => {
                 let comment = self.token().comment.clone();
-                let call = self.call(false, comment)?;
+                let call = self.call(true, comment)?;
                 match self.peek() {
                     TokenKind::Pipe | TokenKind::Dot | TokenKind::At => self.chain(call),
                     _ => self.binary_rest(call, 0),

@@ -135,6 +135,13 @@ impl Lambda {
         self.eval_tree(scope, state)
     }
 
+    /// The value for a point where it is a float that straight-line code gives: in a register, for who wants many. For all
+    /// others [`Lambda::eval`] has to be asked; no state has changed then.
+    #[inline]
+    pub fn eval_float(&mut self, scope: &Scope<'_>, state: &mut State) -> Option<f64> {
+        self.program.as_mut()?.float(scope, state, &mut self.caches)
+    }
+
     #[inline(never)]
     fn eval_tree(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<Value, EvalError> {
         self.evaluate(scope, state, |root, missing, reads, writes| {

@@ -93,6 +93,12 @@ impl Program {
         if self.is_truth { Some(self.run(scope, state, caches)? > 0.0) } else { None }
     }
 
+    /// The float for a point that is as the program expects.
+    #[inline]
+    pub fn float(&mut self, scope: &Scope<'_>, state: &mut State, caches: &mut [MatchCache]) -> Option<f64> {
+        if self.is_truth { None } else { self.run(scope, state, caches) }
+    }
+
     /// The value for a point that is as the program expects.
     #[inline]
     pub fn value(&mut self, scope: &Scope<'_>, state: &mut State, caches: &mut [MatchCache]) -> Option<Value> {

@@ -121,10 +121,14 @@ impl Eval {
                 }
             }
             let state = states.get_mut(nth).unwrap_or(&mut stateless);
-            let value = lambda.eval(&Scope { time, fields, tags, results, now }, state)?;
+            let scope = Scope { time, fields, tags, results, now };
             if *again {
+                let value = lambda.eval(&scope, state)?;
                 set_field(results, *name, value);
+            } else if let Some(x) = lambda.eval_float(&scope, state) {
+                results.push(Field { name: *name, value: Value::Float(x) });
             } else {
+                let value = lambda.eval(&scope, state)?;
                 results.push(Field { name: *name, value });
             }
         }

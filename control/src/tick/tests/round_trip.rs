@@ -94,6 +94,7 @@ fn statement() -> impl Strategy<Value = String> {
             .prop_map(|(name, blank, value)| format!("var {name} ={blank}{value}")),
         1 => name().prop_map(|name| format!("var {name} int")),
         1 => ("[a-z.]{0,5}", "[a-z]{0,5}").prop_map(|(db, rp)| format!("dbrp \"{db}\".\"{rp}\"")),
+        1 => (name(), listed(argument())).prop_map(|(name, arguments)| format!("{name}({arguments})")),
         3 => chain(),
     ]
 }
