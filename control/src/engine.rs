@@ -11,6 +11,7 @@ use std::{
 use proto::{
     Plan,
     message::{Command, Listener, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
+    plan::SideloadFile,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -135,6 +136,18 @@ impl Engine {
             Reply::Listening(address) => Ok(address),
             _ => Err(EngineError::Away),
         }
+    }
+
+    /// Lines of our own, taken as if somebody had written them.
+    pub async fn write(&self, database: &str, retention_policy: &str, lines: String) -> Result<(), EngineError> {
+        let (database, retention_policy) = (database.to_owned(), retention_policy.to_owned());
+        self.call(move |request| Command::Write { request, database, retention_policy, lines }).await.map(drop)
+    }
+
+    /// Gives a sideload node of a running task its files anew.
+    pub async fn sideload(&self, task: &str, node: &str, files: Vec<SideloadFile>) -> Result<(), EngineError> {
+        let (task, node) = (task.to_owned(), node.to_owned());
+        self.call(move |request| Command::Sideload { request, task, node, files }).await.map(drop)
     }
 
     /// Finishes what was accepted and ends the data plane.

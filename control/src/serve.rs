@@ -113,6 +113,15 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let caps = Caps { size: config.replay.recording_max_size, duration: config.replay.recording_max_duration.0 };
     let recordings = Recordings::open(&store, folder, caps, engine.clone(), tasks.clone(), clusters.clone())?;
     let replays = Replays::open(&store, recordings.clone(), alerts.clone(), paths.link.clone())?;
+    let subscriptions = Subscriptions {
+        cluster_id: server.cluster_id.clone(),
+        server_id: server.server_id.clone(),
+        hostname: server.hostname.clone(),
+        port: address.port(),
+        engine: engine.clone(),
+        auth: auth.clone(),
+        held: Arc::default(),
+    };
     let api = Api {
         tasks: tasks.clone(),
         recordings: recordings.clone(),
@@ -125,15 +134,9 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         live,
         auth: auth.clone(),
         store: store.clone(),
+        clusters: clusters.clone(),
+        subscriptions: subscriptions.clone(),
         log_requests: config.http.log_enabled,
-    };
-    let subscriptions = Subscriptions {
-        cluster_id: server.cluster_id.clone(),
-        server_id: server.server_id.clone(),
-        hostname: server.hostname.clone(),
-        port: address.port(),
-        engine: engine.clone(),
-        auth: auth.clone(),
     };
     tokio::spawn(subscriptions.run(clusters));
     tracing::info!(service = "http", addr = %address, "listening on");

@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    plan::{Dbrp, Plan},
+    plan::{Dbrp, Plan, SideloadFile},
     value::{Level, Value},
 };
 
 /// Version of this module; a peer with another one is replaced (control side) or drained (data plane side).
-pub const LINK_VERSION: u32 = 3;
+pub const LINK_VERSION: u32 = 4;
 
 /// Number of a request, unique on one connection.
 pub type Request = u64;
@@ -102,6 +102,20 @@ pub enum Command {
     Accept {
         request: Request,
     },
+    /// Lines of the control plane's own, taken as if somebody had written them. Answered when a shard has them.
+    Write {
+        request: Request,
+        database: String,
+        retention_policy: String,
+        lines: String,
+    },
+    /// The files of a sideload node, read anew. Answered when the shards have them.
+    Sideload {
+        request: Request,
+        task: String,
+        node: String,
+        files: Vec<SideloadFile>,
+    },
     /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
     Drain {
         request: Request,
@@ -116,6 +130,8 @@ impl Command {
             | Command::StopTask { request, .. }
             | Command::HttpOut { request, .. }
             | Command::Listen { request, .. }
+            | Command::Write { request, .. }
+            | Command::Sideload { request, .. }
             | Command::Statistics { request }
             | Command::Accept { request }
             | Command::Record { request, .. }

@@ -58,6 +58,41 @@ fn routes_and_credentials() {
         ("GET", "/kapacitor/v1/templates", None, [200, 403, 403, 403, 200]),
         ("GET", "/kapacitor/v1/alerts/topics", None, [200, 403, 403, 403, 200]),
         ("DELETE", "/kapacitor/v1/alerts/topics/x", None, [204, 403, 403, 403, 204]),
+        ("HEAD", "/kapacitor/v1/ping", None, [204, 204, 204, 204, 204]),
+        ("GET", "/kapacitor/v1/tasks/x", None, [404, 403, 403, 403, 404]),
+        ("POST", "/kapacitor/v1/templates", Some("{}"), [400, 403, 403, 403, 400]),
+        ("GET", "/kapacitor/v1/templates/x", None, [404, 403, 403, 403, 404]),
+        ("PATCH", "/kapacitor/v1/templates/x", Some("{}"), [404, 403, 403, 403, 404]),
+        ("DELETE", "/kapacitor/v1/templates/x", None, [204, 403, 403, 403, 204]),
+        ("GET", "/kapacitor/v1/recordings", None, [200, 403, 403, 403, 200]),
+        ("GET", "/kapacitor/v1/recordings/x", None, [500, 403, 403, 403, 500]),
+        ("DELETE", "/kapacitor/v1/recordings/x", None, [204, 403, 403, 403, 204]),
+        ("POST", "/kapacitor/v1/recordings/stream", None, [400, 403, 403, 403, 400]),
+        ("POST", "/kapacitor/v1/recordings/batch", None, [400, 403, 403, 403, 400]),
+        ("POST", "/kapacitor/v1/recordings/query", None, [400, 403, 403, 403, 400]),
+        ("GET", "/kapacitor/v1/replays", None, [200, 403, 403, 403, 200]),
+        ("POST", "/kapacitor/v1/replays", None, [400, 403, 403, 403, 400]),
+        ("GET", "/kapacitor/v1/replays/x", None, [404, 403, 403, 403, 404]),
+        ("DELETE", "/kapacitor/v1/replays/x", None, [204, 403, 403, 403, 204]),
+        ("POST", "/kapacitor/v1/replays/batch", None, [400, 403, 403, 403, 400]),
+        ("POST", "/kapacitor/v1/replays/query", None, [400, 403, 403, 403, 400]),
+        ("GET", "/kapacitor/v1/alerts/topics/x", None, [404, 403, 403, 403, 404]),
+        ("POST", "/kapacitor/v1/alerts/topics/x/handlers", None, [400, 403, 403, 403, 400]),
+        ("PUT", "/kapacitor/v1/alerts/topics/x/handlers/h", None, [404, 403, 403, 403, 404]),
+        ("PATCH", "/kapacitor/v1/alerts/topics/x/handlers/h", None, [404, 403, 403, 403, 404]),
+        ("GET", "/kapacitor/v1/config/smtp/", None, [403, 200, 403, 403, 200]),
+        ("GET", "/kapacitor/v1/service-tests/slack", None, [200, 403, 403, 403, 200]),
+        ("POST", "/kapacitor/v1/service-tests/slack", Some("{}"), [200, 403, 403, 403, 200]),
+        ("GET", "/kapacitor/v1/storage/stores", None, [200, 403, 403, 403, 200]),
+        ("POST", "/kapacitor/v1/storage/stores/x", Some("{}"), [404, 403, 403, 403, 404]),
+        ("POST", "/kapacitor/v1/users", Some("{}"), [403, 403, 403, 403, 400]),
+        ("GET", "/kapacitor/v1/users/x", None, [403, 403, 403, 403, 404]),
+        ("PATCH", "/kapacitor/v1/users/x", Some("{}"), [403, 403, 403, 403, 404]),
+        ("GET", "/kapacitor/v1/authorize?db=d", None, [401, 401, 204, 401, 204]),
+        ("POST", "/kapacitor/v1/subscriptions", None, [204, 403, 403, 403, 204]),
+        ("POST", "/kapacitor/v1/sideload/reload", None, [204, 403, 403, 403, 204]),
+        ("GET", "/kapacitor/v1preview/logs?x=1&x=2", None, [400, 403, 403, 403, 400]),
+        ("GET", "/", None, [404, 403, 403, 403, 404]),
         ("GET", "/kapacitor/v1/config", None, [403, 200, 403, 403, 200]),
         ("POST", "/kapacitor/v1/config/smtp/", Some("{}"), [403, 204, 403, 403, 204]),
         ("GET", "/kapacitor/v1/service-tests", None, [200, 403, 403, 403, 200]),
@@ -74,6 +109,19 @@ fn routes_and_credentials() {
         ("OPTIONS", "/kapacitor/v1/tasks", None, [200, 200, 200, 200, 200]),
         ("GET", "//kapacitor/v1/ping", None, [301, 301, 301, 301, 301]),
     ];
+    // Every route is in the table.
+    let routes = call(&server, "GET", "/kapacitor/v1/:routes", Some(&root), None).json();
+    for (pattern, methods) in routes.as_object().unwrap() {
+        let is_of = |path: &str| {
+            let path = path.split('?').next().unwrap();
+            path == pattern || pattern.ends_with('/') && path.starts_with(pattern.as_str())
+        };
+        for method in methods.as_array().unwrap() {
+            let anything = matches!(pattern.as_str(), "/" | "/kapacitor/v1preview/") || method == "OPTIONS";
+            let found = rows.iter().any(|(known, path, ..)| (anything || *known == method) && is_of(path));
+            assert!(anything || found, "{method} {pattern} is not in the table");
+        }
+    }
     for (method, path, body, expected) in rows {
         let open = matches!(expected[3], 200 | 301) && *path != "/kapacitor/v1/ping";
         let refused = if open { expected[3] } else { 401 };
@@ -106,6 +154,10 @@ fn routes_and_credentials() {
 
 /// Sends requests over one TLS connection and returns their answers.
 fn over_tls(server: &Server, requests: &[String]) -> Vec<Answer> {
+    try_over_tls(server, requests).unwrap()
+}
+
+fn try_over_tls(server: &Server, requests: &[String]) -> std::io::Result<Vec<Answer>> {
     use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate()).unwrap()).unwrap();
@@ -114,19 +166,42 @@ fn over_tls(server: &Server, requests: &[String]) -> Vec<Answer> {
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(server.address).unwrap();
+    let socket = TcpStream::connect(server.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut stream = BufReader::new(rustls::StreamOwned::new(client, socket));
     let mut answers = Vec::new();
     for request in requests {
-        stream.get_mut().write_all(request.as_bytes()).unwrap();
-        answers.push(http::read_answer(&mut stream, false).unwrap());
+        stream.get_mut().write_all(request.as_bytes())?;
+        answers.push(http::read_answer(&mut stream, false)?);
     }
-    answers
+    Ok(answers)
 }
 
 fn certificate() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tls/localhost.pem").to_string_lossy().into_owned()
+}
+
+/// While there is no data plane the control plane speaks TLS itself.
+#[test]
+fn without_a_data_plane_tls_clients_are_answered() {
+    let environment = [
+        ("KAPACITOR_HTTP_HTTPS_ENABLED", "true"),
+        ("KAPACITOR_HTTP_HTTPS_CERTIFICATE", &certificate()),
+        ("KAPACITOR_FARAD_DATAPLANE", "/bin/false"),
+    ];
+    let server = Server::spawn(1, &environment).unwrap();
+    let requests = [
+        "GET /kapacitor/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+        "POST /write?db=d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nm v=1".to_owned(),
+    ];
+    let answered = || {
+        // A connection has one answer there.
+        let answer = |request: &String| try_over_tls(&server, std::slice::from_ref(request)).ok()?.pop();
+        let (Some(ping), Some(write)) = (answer(&requests[0]), answer(&requests[1])) else { return false };
+        assert_eq!((ping.status, write.status, write.header("retry-after")), (204, 503, Some("1")));
+        true
+    };
+    assert!(until(Duration::from_secs(20), answered), "{}", server.log());
 }
 
 /// The start of a server waits for an answer over plain HTTP; here TLS must be tried.

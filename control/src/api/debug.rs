@@ -25,7 +25,7 @@ pub async fn vars(api: &Api) -> Answer {
         ("kapacitor", Value::Object(all(api, &statistics))),
         ("memstats", json!({ "Sys": memory, "HeapSys": memory, "Alloc": memory })),
         ("num_enabled_tasks", json!(enabled)),
-        ("num_subscriptions", json!(0)),
+        ("num_subscriptions", json!(api.subscriptions.count())),
         ("num_tasks", json!(tasks)),
         ("platform", json!("OSS")),
         ("product", json!("kapacitor")),

@@ -5,19 +5,21 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header},
 };
-use dataplane::http::Query;
+use dataplane::{clock, http::Query};
 use percent_encoding::percent_decode_str;
 
 use super::{
     Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access,
+    access_log::Line,
     answer::{Answer, Content},
-    config, debug, http_out, logs, metrics, page, recordings, replays, routes, service_tests, storage, tasks,
-    templates, topics, users,
+    config, debug, http_out, logs, metrics, page, recordings, replays, routes, service_tests, sideload, storage,
+    subscriptions, tasks, templates, topics, users,
 };
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
     let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
+    let line = api.log_requests.then(|| Line::of(&parts, clock::now()));
     let method = parts.method.clone();
     let id = request_id();
     let origin = parts.headers.get(header::ORIGIN).cloned();
@@ -46,16 +48,8 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
     if let Some(origin) = origin {
         allow(response.headers_mut(), origin);
     }
-    if api.log_requests {
-        tracing::info!(
-            service = "http",
-            method = %method,
-            uri = %redacted(&parts.uri.to_string()),
-            status = response.status().as_u16(),
-            request_id = id,
-            duration = crate::tick::dot::duration(started.elapsed().as_nanos() as u64),
-            "http request"
-        );
+    if let Some(line) = line {
+        line.write(response.status(), &id, started.elapsed());
     }
     response
 }
@@ -134,6 +128,8 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         // Whoever may not write is refused before.
         (_, "/authorize") => Answer::empty(),
         (_, "/loglevel") => debug::log_level(api, body).await,
+        (_, "/subscriptions") => subscriptions::sync(api).await,
+        (_, "/sideload/reload") => sideload::reload(api).await,
         (_, "/debug/vars") => debug::vars(api).await,
         (_, "/:routes") => debug::routes(),
         _ => Answer::not_found(),
@@ -205,13 +201,6 @@ fn request_id() -> String {
     uuid::Uuid::now_v1(&[2, 0, 0, 0, 0, 1]).to_string()
 }
 
-/// The target with the value of the password parameter hidden.
-fn redacted(uri: &str) -> String {
-    let Some((path, query)) = uri.split_once('?') else { return uri.to_owned() };
-    let pairs = query.split('&').map(|pair| if pair.starts_with("p=") { "p=%5BREDACTED%5D" } else { pair });
-    format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,10 +210,5 @@ mod tests {
         assert_eq!(unclean("/a//b/./c/../d/"), Some("/a/b/d/".into()));
         assert_eq!(unclean("//x"), Some("/x".into()));
         assert_eq!((unclean("/a/b"), unclean("/a/b/"), unclean("/")), (None, None, None));
-    }
-
-    #[test]
-    fn passwords_are_not_logged() {
-        assert_eq!(redacted("/write?u=a&p=secret&db=x"), "/write?u=a&p=%5BREDACTED%5D&db=x");
     }
 }

@@ -4,6 +4,7 @@
 //! router of axum carries the requests; [`dispatch`] decides.
 
 mod access;
+mod access_log;
 pub mod answer;
 mod body;
 mod config;
@@ -19,7 +20,9 @@ mod recordings;
 mod replays;
 mod routes;
 mod service_tests;
+mod sideload;
 mod storage;
+mod subscriptions;
 mod tasks;
 mod templates;
 mod topics;
@@ -31,7 +34,14 @@ use axum::Router;
 use proto::plan::ServerInfo;
 
 use crate::{
-    alert::Alerts, auth::Auth, config::Live, engine::Engine, recording::Recordings, replay::Replays, store::Store,
+    alert::Alerts,
+    auth::Auth,
+    config::Live,
+    engine::Engine,
+    influxdb::{Clusters, Subscriptions},
+    recording::Recordings,
+    replay::Replays,
+    store::Store,
     task::Tasks,
 };
 pub use tasks::stats as task_stats;
@@ -60,6 +70,8 @@ pub struct Api {
     pub live: Live,
     pub auth: Auth,
     pub store: Store,
+    pub clusters: Clusters,
+    pub subscriptions: Subscriptions,
     pub started: Instant,
     pub latency: Arc<Latency>,
     /// Log one line a request.

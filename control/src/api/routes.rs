@@ -36,6 +36,8 @@ pub const ROUTES: &[Route] = &[
     ("/users/", &["GET", "PATCH", "DELETE", "OPTIONS"]),
     ("/authorize", &["GET"]),
     ("/loglevel", &["POST"]),
+    ("/subscriptions", &["POST"]),
+    ("/sideload/reload", &["POST"]),
     ("/debug/vars", &["GET"]),
     ("/:routes", &["GET"]),
 ];

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,8 @@ pub struct Subscriptions {
     pub engine: Engine,
     /// Has the token that subscriptions write with where writers need credentials.
     pub auth: Auth,
+    /// How many each cluster has of this server, by its name.
+    pub held: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 /// A section whose subscriptions were made, or are to be dropped.
@@ -58,6 +61,24 @@ struct Listed {
 type Place = (String, String);
 
 impl Subscriptions {
+    /// Number of subscriptions that this server holds now.
+    pub fn count(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    fn holds(&self, cluster: &str, count: usize) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.to_owned(), count);
+    }
+
+    /// Brings all clusters to what is configured, now.
+    pub async fn sync_all(&self, clusters: &Clusters) -> Result<(), String> {
+        for section in clusters.sections().iter().filter(|section| section.enabled && !section.disable_subscriptions) {
+            let linked = self.sync(clusters, section).await;
+            linked.map_err(|error| format!("linking cluster {}: {error}", section.name))?;
+        }
+        Ok(())
+    }
+
     /// Keeps the subscriptions of all clusters. Never ends.
     pub async fn run(self, clusters: Clusters) {
         let mut linked: HashMap<String, Linked> = HashMap::new();
@@ -96,6 +117,7 @@ impl Subscriptions {
             })
         };
         for (name, Linked { section, .. }) in linked.extract_if(|name, linked| !stays(name, &linked.section)) {
+            self.holds(&name, 0);
             // A server that cannot be reached keeps its subscriptions: their writes fail until somebody drops them.
             if let Err(error) = self.drop_own(&section).await {
                 tracing::error!(service = "influxdb", cluster = name, err = %error, "failed to unlink subscriptions");
@@ -183,6 +205,7 @@ impl Subscriptions {
         for statement in self.statements(section, &existing, &listed, &destinations) {
             execute(&client, section, &statement).await?;
         }
+        self.holds(&section.name, existing.iter().filter(|place| wanted(section, place)).count());
         Ok(())
     }
 
@@ -302,6 +325,7 @@ mod tests {
             port: 9092,
             engine: Engine::detached(),
             auth: Auth::open(live, store.users()).unwrap(),
+            held: Arc::default(),
         };
         (subscriptions, folder)
     }

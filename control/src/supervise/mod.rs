@@ -22,6 +22,7 @@ use std::{
 };
 
 use axum::Router;
+use dataplane::io::tls;
 use tokio::{
     net::{UnixListener, UnixStream},
     process::Child,
@@ -34,6 +35,7 @@ use crate::{
     engine::{Call, Engine, EngineError, Tasks},
     link::{Link, LinkError},
 };
+pub use fallback::Peer;
 pub use paths::Paths;
 
 /// How long a data plane may take to answer on its link.
@@ -258,7 +260,15 @@ async fn start(
 
 /// Answers requests and refuses calls until `done`.
 async fn stand_in(supervision: &mut Supervision, listener: &TcpListener, done: impl Future<Output = ()>) {
-    let accepting = fallback::Fallback::start(listener, supervision.router.clone(), supervision.tls.is_some());
+    // Read anew, as the next data plane does.
+    let tls = supervision.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key.as_deref()));
+    let tls = tls.transpose().unwrap_or_else(|error| {
+        tracing::error!(service = "run", err = %error, "requests wait for the data plane");
+        None
+    });
+    let answers = supervision.tls.is_none() || tls.is_some();
+    let router = supervision.router.clone();
+    let accepting = answers.then(|| fallback::Fallback::start(listener, router, tls));
     tokio::pin!(done);
     loop {
         tokio::select! {
@@ -266,7 +276,9 @@ async fn stand_in(supervision: &mut Supervision, listener: &TcpListener, done: i
             Some(call) = supervision.calls.recv() => drop(call.reply.send(Err(EngineError::Away))),
         }
     }
-    accepting.stop().await;
+    if let Some(accepting) = accepting {
+        accepting.stop().await;
+    }
 }
 
 fn kill(pid: u32) {

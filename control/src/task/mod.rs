@@ -8,6 +8,7 @@ mod change;
 mod list;
 mod request;
 mod run;
+mod sideload;
 mod template;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use proto::message::NodeStatistics;
+use proto::{message::NodeStatistics, plan::SideloadFile};
 use serde::{Deserialize, Serialize};
 
 use super::route::Shape;
@@ -156,6 +156,13 @@ impl Task {
         self.context.now = now;
         let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
         self.run(index, |operator, out| operator.udf(event, out))
+    }
+
+    /// Gives a sideload node its files anew.
+    pub fn sideload(&mut self, node: &str, files: &[SideloadFile]) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| &*slot.name == node) {
+            slot.operator.sideload(files);
+        }
     }
 
     /// Numbers of series are void.

@@ -49,13 +49,14 @@ pub struct Exchanged {
 /// `buffered` begins with the request's head; what follows the request stays in it.
 pub async fn exchange(
     client: &mut TcpStream,
+    sent: BytesMut,
     buffered: &mut BytesMut,
     head: &Head,
     control: &mut UnixStream,
 ) -> Result<Exchanged, ExchangeError> {
     let (mut control, mut up) = control.split();
     let mut answer = BytesMut::with_capacity(READ_BYTES);
-    let sent = send(client, buffered, head, &mut up, &mut control, &mut answer).await?;
+    let sent = send(client, sent, buffered, head, &mut up, &mut control, &mut answer).await?;
     let response = loop {
         if let Some(response) = response_head(client, &mut answer, head).await? {
             break response;
@@ -73,6 +74,7 @@ pub async fn exchange(
 /// Sends a request; returns whether all of it was sent, which an answer or a control plane that is gone cut short.
 async fn send(
     client: &mut TcpStream,
+    mut piece: BytesMut,
     buffered: &mut BytesMut,
     head: &Head,
     up: &mut WriteHalf<'_>,
@@ -80,7 +82,6 @@ async fn send(
     answer: &mut BytesMut,
 ) -> Result<bool, ExchangeError> {
     let mut framer = Framer::new(head.body);
-    let mut piece = buffered.split_to(head.bytes);
     loop {
         while !piece.is_empty() {
             tokio::select! {

@@ -251,6 +251,10 @@ impl Link {
                 self.accepting.send_replace(true);
                 Ok(Reply::Done)
             }
+            Command::Write { database, retention_policy, lines, .. } => {
+                Ok(self.tasks.write(database, retention_policy, lines).await)
+            }
+            Command::Sideload { task, node, files, .. } => self.tasks.sideload(&task, &node, files).await,
             Command::Statistics { .. } => {
                 let mut statistics = self.tasks.statistics().await;
                 statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));

@@ -1,9 +1,10 @@
-//! Requests that are not writes: relayed to the control plane, bytes unchanged, one after the other.
+//! Requests that are not writes: relayed to the control plane one after the other, bytes unchanged but for a header with
+//! the client's address at the end of the head.
 //!
 //! A connection comes from a shard with its next request in the buffer, and goes back to a shard with the first write.
 //! While the control plane is away, requests are answered 503.
 
-use std::{io, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use proto::message::Settings;
@@ -46,6 +47,18 @@ pub async fn run(mut connections: mpsc::Receiver<Handover>, relay: Relay) {
             relay.serve(connection).await;
         });
     }
+}
+
+/// The last header of a relayed request: the address of its client.
+pub const CLIENT_HEADER: &str = "x-farad-client";
+
+/// A head with the client's address. One that ends in bare line feeds goes as it is.
+fn with_client(mut head: BytesMut, client: SocketAddr) -> BytesMut {
+    if head.ends_with(b"\r\n\r\n") {
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(format!("{CLIENT_HEADER}: {}\r\n\r\n", client.ip()).as_bytes());
+    }
+    head
 }
 
 impl Relay {
@@ -93,7 +106,7 @@ impl Relay {
                 self.refuse(&mut client, answer).await;
                 return None;
             }
-            if !self.request(&mut client, &mut buffered, &head, &mut control).await || !head.keep_alive {
+            if !self.request(&mut client, peer, &mut buffered, &head, &mut control).await || !head.keep_alive {
                 return None;
             }
         }
@@ -124,6 +137,7 @@ impl Relay {
     async fn request(
         &self,
         client: &mut TcpStream,
+        peer: SocketAddr,
         buffered: &mut BytesMut,
         head: &Head,
         control: &mut Option<UnixStream>,
@@ -138,7 +152,8 @@ impl Relay {
                 }
             },
         };
-        match exchange(client, buffered, head, &mut stream).await {
+        let sent = with_client(buffered.split_to(head.bytes), peer);
+        match exchange(client, sent, buffered, head, &mut stream).await {
             Ok(exchanged) => {
                 *control = exchanged.control.then_some(stream);
                 if !exchanged.client {

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use proto::{
     Plan,
     message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Statistics, TaskStatistics},
-    plan::EdgeType,
+    plan::{EdgeType, SideloadFile},
 };
 
 use tokio::sync::watch;
@@ -186,6 +186,28 @@ impl Tasks {
             return Err(Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() });
         }
         Ok(Reply::HttpOut(rows(parts.into_iter().flatten().collect())?))
+    }
+
+    /// Gives a sideload node of a task its files anew.
+    pub async fn sideload(&self, name: &str, node: &str, files: Vec<SideloadFile>) -> Result<Reply, Refusal> {
+        let Some(task) = self.tasks.get(name) else { return Err(Refusal::UnknownTask(name.to_owned())) };
+        let files: Arc<[SideloadFile]> = files.into();
+        match &task.lane {
+            Some(lane) => lane.sideload(node.to_owned(), files),
+            None => {
+                for shard in 0..self.shards.len() {
+                    let (instance, node, files) = (task.instance, node.to_owned(), files.clone());
+                    self.shards.send(shard, Command::Sideload { instance, node, files }).await;
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Takes lines as if they had been written.
+    pub async fn write(&self, database: String, retention_policy: String, lines: String) -> Reply {
+        self.shards.send(0, Command::Write { database, retention_policy, lines }).await;
+        Reply::Done
     }
 
     pub async fn statistics(&self) -> Statistics {

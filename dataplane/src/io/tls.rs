@@ -7,14 +7,12 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        self, ServerConfig,
-        crypto::ring::default_provider,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
+use tokio_rustls::rustls::{
+    self, ServerConfig,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+pub use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::shards::Shards;
 use crate::shard::command::Handover;
@@ -53,9 +51,14 @@ pub fn acceptor(certificate: &Path, key: Option<&Path>) -> Result<TlsAcceptor, T
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Takes a client through the handshake; `None` if it fails or takes too long.
+pub async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await.ok()?.ok()
+}
+
 /// Takes a client through the handshake and carries its bytes for as long as both ends are open.
 pub async fn serve(acceptor: TlsAcceptor, stream: TcpStream, peer: std::net::SocketAddr, shards: Shards) {
-    let Ok(Ok(mut client)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await else { return };
+    let Some(mut client) = handshake(&acceptor, stream).await else { return };
     let mut inner = match pair() {
         Ok((inner, handed)) => {
             shards.connection(Handover { stream: handed, peer, buffered: BytesMut::new() }).await;

@@ -8,7 +8,7 @@ use proto::{
     Plan,
     feed::{BATCH_BYTES_MAX, FeedFailure},
     message::NodeStatistics,
-    plan::NodeKind,
+    plan::{NodeKind, SideloadFile},
 };
 
 use super::{Manner, batch_line::BatchLine};
@@ -104,6 +104,10 @@ impl BatchLane {
 
     pub fn statistics(&mut self) -> Vec<NodeStatistics> {
         self.task.statistics()
+    }
+
+    pub fn sideload(&mut self, node: &str, files: &[SideloadFile]) {
+        self.task.sideload(node, files);
     }
 
     pub fn resume(&mut self, node: &str, ticket: u64, status: u16) -> Result<(), FeedFailure> {

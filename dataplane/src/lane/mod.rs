@@ -21,7 +21,7 @@ use proto::{
     Plan,
     feed::{FeedFailure, FeedReport, Piece},
     message::{AlertEvent, NodeStatistics},
-    plan::EdgeType,
+    plan::{EdgeType, SideloadFile},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -73,6 +73,11 @@ pub enum Work {
     /// A query of this source failed.
     Failed {
         source: u16,
+    },
+    /// The files of a sideload node, read anew.
+    Sideload {
+        node: String,
+        files: Arc<[SideloadFile]>,
     },
     /// All handles are gone.
     Stop,
@@ -192,6 +197,10 @@ impl Lane {
 
     pub fn clock(&self, now: i64) {
         let _ = self.work.0.send(Work::Clock(now));
+    }
+
+    pub fn sideload(&self, node: String, files: Arc<[SideloadFile]>) {
+        let _ = self.work.0.send(Work::Sideload { node, files });
     }
 
     /// `skip_rest` drops a piece of a line that a broken feed left.
@@ -348,6 +357,13 @@ fn run(
             Work::Failed { source } => {
                 if let Instanced::Batch(lane) = &mut instance {
                     lane.failed(source);
+                }
+                Ok(())
+            }
+            Work::Sideload { node, files } => {
+                match &mut instance {
+                    Instanced::Stream(lane) => lane.sideload(&node, &files),
+                    Instanced::Batch(lane) => lane.sideload(&node, &files),
                 }
                 Ok(())
             }

@@ -23,6 +23,7 @@ use proto::{
     Plan,
     feed::{FeedFailure, STREAM_LINE_BYTES_MAX},
     message::NodeStatistics,
+    plan::SideloadFile,
 };
 
 /// Keys and entries of a lane's series cache.
@@ -141,6 +142,10 @@ impl StreamLane {
 
     pub fn statistics(&mut self) -> Vec<NodeStatistics> {
         self.owner.statistics(self.now).into_iter().flat_map(|(_, _, nodes)| nodes).collect()
+    }
+
+    pub fn sideload(&mut self, node: &str, files: &[SideloadFile]) {
+        self.owner.sideload(INSTANCE, node, files);
     }
 
     pub fn resume(&mut self, node: &str, ticket: u64, status: u16) -> Result<(), FeedFailure> {

@@ -46,6 +46,7 @@ pub mod window;
 
 use std::rc::Rc;
 
+use proto::plan::SideloadFile;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use influxdb_out::InfluxDbRequest;
@@ -141,6 +142,9 @@ pub trait Operator {
     fn udf(&mut self, _event: udf::UdfEvent, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())
     }
+
+    /// The files of a sideload node, read anew.
+    fn sideload(&mut self, _files: &[SideloadFile]) {}
 
     /// The task ends (stopped, or its replay is over): hand on what the reference says is flushed. Most hold it back.
     fn finish(&mut self, _out: &mut Outlet<'_>) -> Result<(), Fault> {

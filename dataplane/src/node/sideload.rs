@@ -1,12 +1,12 @@
 //! `sideload`: fields and tags from files, by the tags of a point (reference: nodes-alert-join-io §7.3).
 //!
-//! The files come with the plan. What a set of tags leads to is worked out once and remembered.
+//! The files come with the plan, and again when they are to be read anew. What a set of tags leads to is worked out once and remembered.
 
 use std::rc::Rc;
 
 use gotmpl::Value as TemplateValue;
 use hashbrown::HashMap;
-use proto::plan::{self, SideloadValue};
+use proto::plan::{self, SideloadFile, SideloadValue};
 
 use super::{Fault, Operator, Outlet, StartError, rewrite};
 use crate::{
@@ -39,7 +39,6 @@ struct Loaded {
 impl Sideload {
     pub fn new(plan: &plan::Sideload) -> Result<Sideload, StartError> {
         let template = |source: &String| gotmpl::Template::new("order").parse(source).map_err(StartError::new);
-        let files = plan.files.iter().map(|file| (file.path.clone(), file.values.iter().cloned().collect()));
         // A later default of the same name replaces an earlier one.
         let mut fields: Vec<(Name, Value)> = Vec::new();
         for (key, default) in &plan.fields {
@@ -51,7 +50,7 @@ impl Sideload {
         let tags = plan.tags.iter().map(tag).collect::<Result<_, TooManyNames>>();
         Ok(Sideload {
             order: plan.order.iter().map(template).collect::<Result<_, _>>()?,
-            files: files.collect(),
+            files: by_path(&plan.files),
             fields,
             tags: tags.map_err(StartError::new)?,
             remembered: HashMap::default(),
@@ -112,6 +111,10 @@ impl Sideload {
     }
 }
 
+fn by_path(files: &[SideloadFile]) -> HashMap<String, HashMap<String, SideloadValue>> {
+    files.iter().map(|file| (file.path.clone(), file.values.iter().cloned().collect())).collect()
+}
+
 /// A value as the default's type; `None` where it is not one.
 fn converted(found: &SideloadValue, default: &Value) -> Option<Value> {
     match (default, found) {
@@ -148,6 +151,11 @@ impl Operator for Sideload {
         };
         let series = if self.tags.is_empty() { point.series } else { SeriesNumber::NONE };
         out.point(&Point { tags, group: &group, fields: (&self.scratch).into(), series, ..*point })
+    }
+
+    fn sideload(&mut self, files: &[SideloadFile]) {
+        self.files = by_path(files);
+        self.remembered.clear();
     }
 
     /// The begin of a batch stays as it is.
@@ -202,5 +210,8 @@ mod tests {
         // A loaded tag that is a dimension moves the point; 1.5 is no integer.
         assert_eq!(bench.out(), ["1 rack=r1 b=true f=0.5 n=3 v=1", "2 rack=none b=true f=0 n=9 v=2"]);
         assert_eq!(bench.task.statistics()[2].errors, 1);
+        bench.task.sideload("node2", &[file("host/a.yml", &[("n", SideloadValue::Number(4.0))])]);
+        bench.point("m", "host=a", 3, Value::Int(3), 0);
+        assert_eq!(bench.out(), ["3 rack=none b=false f=0 n=4 v=3"]);
     }
 }

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use proto::{
     Plan,
     message::{AlertEvent, IngressStatistics, NodeStatistics},
+    plan::SideloadFile,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,6 +89,18 @@ pub enum Command {
     Loopback {
         body: LoopbackBody,
         reply: oneshot::Sender<Result<(), LoopbackBody>>,
+    },
+    /// Lines that come in without a connection.
+    Write {
+        database: String,
+        retention_policy: String,
+        lines: String,
+    },
+    /// The files of a sideload node, read anew.
+    Sideload {
+        instance: Instance,
+        node: String,
+        files: Arc<[SideloadFile]>,
     },
     /// Closes connections that are between requests, and every other one after its answer; answered when none is left.
     Drain {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, convert::Infallible, ops::Range, rc::Rc, sync::Arc};
 
 use hashbrown::HashMap;
-use proto::{Plan, message::NodeStatistics};
+use proto::{Plan, message::NodeStatistics, plan::SideloadFile};
 use tokio::sync::oneshot;
 
 use super::{
@@ -542,6 +542,13 @@ impl Owner {
         let fault = running.task.udf(node, event, now).err()?;
         running.failed = true;
         Some(Failure { instance, error: fault.to_string() })
+    }
+
+    /// The files of a sideload node, read anew.
+    pub fn sideload(&mut self, instance: Instance, node: &str, files: &[SideloadFile]) {
+        if let Some(running) = self.tasks.iter_mut().find(|running| running.instance == instance) {
+            running.task.sideload(node, files);
+        }
     }
 
     pub fn http_out(&self, instance: Instance, endpoint: &str) -> Option<HttpOutPart> {

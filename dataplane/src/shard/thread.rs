@@ -314,6 +314,10 @@ impl Thread {
                 };
                 let _ = reply.send(taken);
             }
+            Command::Write { database, retention_policy, lines } => {
+                shard.reingest.push(&database.into(), &retention_policy.into(), &lines);
+            }
+            Command::Sideload { instance, node, files } => shard.owner.sideload(instance, &node, &files),
             Command::Drain { reply } => {
                 shard.draining = true;
                 self.ports.close(&mut self.reactor);
