@@ -10,6 +10,8 @@ const TICKS_PER_SECOND: u64 = 100;
 pub struct CpuTime {
     /// ns on a core of each thread that lives.
     threads: BTreeMap<u32, u64>,
+    /// The part of threads that are named `shard-N`.
+    shards: u64,
     /// ns that these threads could have run and had no core.
     waited: u64,
     /// User and system time with that of threads that ended, in ticks.
@@ -19,17 +21,19 @@ pub struct CpuTime {
 impl CpuTime {
     /// Of a process that runs; nothing where it does not.
     pub fn of(pid: u32) -> CpuTime {
-        let (mut threads, mut waited) = (BTreeMap::new(), 0);
+        let (mut threads, mut waited, mut shards) = (BTreeMap::new(), 0, 0);
         for entry in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let thread = entry.file_name().to_str().and_then(|name| name.parse().ok());
             let used = fs::read_to_string(entry.path().join("schedstat")).ok().and_then(|text| schedstat(&text));
             if let (Some(thread), Some((ran, waits))) = (thread, used) {
                 threads.insert(thread, ran);
                 waited += waits;
+                let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                shards += if name.starts_with("shard-") { ran } else { 0 };
             }
         }
         let ticks = fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|text| ticks(&text)).unwrap_or(0);
-        CpuTime { threads, waited, ticks }
+        CpuTime { threads, shards, waited, ticks }
     }
 
     /// ns used since `before` by ticks, which know threads that began and ended in between.
@@ -45,6 +49,11 @@ impl CpuTime {
         }
         let total = |time: &CpuTime| time.threads.values().sum::<u64>();
         total(self).saturating_sub(total(before))
+    }
+
+    /// ns that shards used since `before`.
+    pub fn shards_since(&self, before: &CpuTime) -> u64 {
+        self.shards.saturating_sub(before.shards)
     }
 
     /// ns since `before` in which its threads waited for a core, one for another or for other processes.
@@ -123,6 +132,7 @@ mod tests {
     fn ticks_count_where_threads_came_or_went() {
         let time = |threads: &[(u32, u64)], ticks| CpuTime {
             threads: threads.iter().copied().collect(),
+            shards: 0,
             waited: ticks * 7,
             ticks,
         };

@@ -14,6 +14,7 @@ mod process;
 mod receiver;
 pub mod replay;
 mod report;
+mod requests;
 mod rival;
 mod run;
 mod scenario;

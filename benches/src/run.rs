@@ -19,6 +19,7 @@ use crate::{
     process::{Cores, Farad},
     receiver::Receiver,
     report::{Report, Row, Times},
+    requests,
     rival::Rival,
     scenario::{Scenario, Tasks},
     tasks,
@@ -62,7 +63,8 @@ pub fn run_all(scenarios: &[Scenario], arguments: &Arguments) -> Result<(), Benc
         // Bodies are made on all cores; nothing else runs meanwhile.
         Cores([&arguments.server_cores.0[..], &load.0[..]].concat()).pin_self()?;
         let warming = WARM_UP + if scenario.latency { CALIBRATION } else { Duration::ZERO };
-        let supplies = bodies::prepare(scenario, warming + arguments.seconds);
+        let supplies =
+            bodies::prepare(scenario, warming + arguments.seconds * if scenario.requests > 0 { 2 } else { 1 });
         load.pin_self()?;
         let (row, supplies) = run_farad(scenario, supplies, arguments);
         report.add(row);
@@ -137,16 +139,30 @@ fn measure(
     }
     settle(server, &receiver);
 
+    // The same load without requests, to compare with.
+    let mut alone = None;
+    if scenario.requests > 0 {
+        let before = cpu_times(server);
+        let outcome = drive(&mut connections, plan);
+        settle(server, &receiver);
+        alone = Some(shards_a_line(&cpu_times(server), &before, &outcome));
+        unmeasured.push(outcome);
+    }
     let before = cpu_times(server);
-    let (outcome, half, probes) = thread::scope(|scope| {
+    let first = tasks.as_ref().and_then(|tasks| tasks.first()).unwrap_or_default().to_owned();
+    let (outcome, half, probes, requested) = thread::scope(|scope| {
+        let asking = (scenario.requests > 0)
+            .then(|| scope.spawn(|| requests::drive(server.address, &first, scenario.requests, seconds)));
         let load = scope.spawn(|| drive(&mut connections, plan));
         let probing = scenario.latency.then(|| scope.spawn(|| probe(server.address, seconds)));
         thread::sleep(seconds / 2);
         let half = Memory::of(&server.pids);
         let probes = probing.and_then(|probing| probing.join().ok()).transpose();
-        (load.join().unwrap_or_else(|_| Outcome::new()), half, probes)
+        let requested = asking.and_then(|asking| asking.join().ok()).transpose();
+        (load.join().unwrap_or_else(|_| Outcome::new()), half, probes, requested)
     });
     let probes = probes.map_err(BenchError::io("the probe of latency"))?;
+    let requested = requested.map_err(BenchError::io("requests to the API"))?;
     let end = Memory::of(&server.pids);
     let late = settle(server, &receiver);
     let after = cpu_times(server);
@@ -173,6 +189,15 @@ fn measure(
     let control = used.first().copied().unwrap_or(0);
     if used.len() > 1 && control * 20 > total {
         row.note(format!("{:.0} ns of a line are the control plane's", control as f64 / outcome.lines.max(1) as f64));
+    }
+    if let (Some(alone), Some(requested)) = (alone, requested) {
+        let with = shards_a_line(&after, &before, &outcome);
+        row.note(format!(
+            "shards: {alone:.0} ns a line without requests, {with:.0} with ({:+.1} %)",
+            (with / alone.max(1e-9) - 1.0) * 100.0
+        ));
+        let (count, times) = (requested.times.len(), Times::of(&requested.times));
+        row.note(format!("{count} requests, p50 / p99 / max {times} ms; {} refused", requested.refused));
     }
     let share = waited as f64 / (outcome.elapsed + late).as_nanos() as f64;
     if share > WAIT_SHARE {
@@ -202,6 +227,12 @@ fn measure(
         row.note("without its tasks: this server has none");
     }
     Ok(row)
+}
+
+/// ns of shards for each line.
+fn shards_a_line(after: &[CpuTime], before: &[CpuTime], outcome: &Outcome) -> f64 {
+    let used: u64 = after.iter().zip(before).map(|(after, before)| after.shards_since(before)).sum();
+    used as f64 / outcome.lines.max(1) as f64
 }
 
 fn note_load(row: &mut Row, outcome: &Outcome, late: Duration, growth: u64) {

@@ -48,6 +48,8 @@ pub struct Scenario {
     pub firing: bool,
     /// Finds the highest rate, then sends at half of it and times the way from a write to its alert.
     pub latency: bool,
+    /// Requests a second to the API, in a second measurement beside the same load.
+    pub requests: u32,
 }
 
 const WINDOW_MEAN_ALERT: &str = "\
@@ -129,6 +131,7 @@ const INGEST: Scenario = Scenario {
     warm_passes: 1,
     firing: false,
     latency: false,
+    requests: 0,
 };
 
 const WINDOW: Scenario = Scenario {
@@ -139,7 +142,7 @@ const WINDOW: Scenario = Scenario {
 };
 
 /// All of them, in the order in which they run.
-pub const SCENARIOS: [Scenario; 21] = [
+pub const SCENARIOS: [Scenario; 22] = [
     INGEST,
     Scenario { name: "small", about: "no task, 65-byte lines", shape: Shape::Small, ..INGEST },
     Scenario { name: "wide", about: "no task, 352-byte lines", shape: Shape::Wide, ..INGEST },
@@ -194,6 +197,13 @@ pub const SCENARIOS: [Scenario; 21] = [
         name: "http-out",
         about: "groupBy dc, aligned 10 s windows, max and count, each to httpOut",
         tasks: Tasks::Same(1, HTTP_OUT),
+        ..INGEST
+    },
+    Scenario {
+        name: "api",
+        about: "the same with 1,000 requests a second to the API: ping, a task, the list, httpOut",
+        tasks: Tasks::Same(1, HTTP_OUT),
+        requests: 1_000,
         ..INGEST
     },
     Scenario {

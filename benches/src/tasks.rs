@@ -65,6 +65,11 @@ impl Defined {
         self.ids.len()
     }
 
+    /// Id of the first task.
+    pub fn first(&self) -> Option<&str> {
+        self.ids.first().map(String::as_str)
+    }
+
     /// Statistics of the first task, where the tasks read what is written.
     pub fn statistics(&self) -> Result<Option<Statistics>, BenchError> {
         let Some(id) = self.ids.first().filter(|_| self.reading) else { return Ok(None) };
