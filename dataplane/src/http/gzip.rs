@@ -49,6 +49,11 @@ impl Gunzip {
         self.packed_bytes
     }
 
+    /// Bytes of content so far.
+    pub fn unpacked_bytes(&self) -> usize {
+        self.unpacked_bytes
+    }
+
     /// The next bytes of the content, as many as there is room for; 0 at its end.
     pub fn read(&mut self, piece: &mut [u8]) -> Result<usize, GzipError> {
         let mut filled = 0;

@@ -77,7 +77,8 @@ impl Head {
 }
 
 /// Until this much of a head was there, each piece is checked at once, so that garbage is not waited for; a longer one is
-/// read again when its end has arrived.
+/// read again when its end has arrived and each time it has grown to the next power of two, which costs as much as reading
+/// it twice.
 const EARLY_BYTES_MAX: usize = 2 << 10;
 
 /// Reads a head that arrives in pieces. `searched` is how much of the buffer was searched for its end before (0 for a new
@@ -85,7 +86,9 @@ const EARLY_BYTES_MAX: usize = 2 << 10;
 pub fn parse_from(buffer: &[u8], searched: &mut usize) -> Result<Parsed<Head>, HeadError> {
     let new = buffer.get(searched.saturating_sub(2)..).unwrap_or_default();
     let before = std::mem::replace(searched, buffer.len());
-    if before > EARLY_BYTES_MAX && memmem::find(new, b"\n\r\n").or_else(|| memmem::find(new, b"\n\n")).is_none() {
+    let grown = before.checked_ilog2() != buffer.len().checked_ilog2();
+    let ended = || memmem::find(new, b"\n\r\n").or_else(|| memmem::find(new, b"\n\n")).is_some();
+    if before > EARLY_BYTES_MAX && !grown && !ended() {
         return if buffer.len() > HEAD_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(Parsed::Partial) };
     }
     parse(buffer)
@@ -313,6 +316,19 @@ mod tests {
             [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello"[..], b"GET / HTTP/9.9\r\n", b"GET / nonsense\r\n"]
         {
             assert_eq!(parse(garbage).unwrap_err().status(), 400, "{garbage:?}");
+        }
+        // Late in a long head, long before its end.
+        let mut head = format!("GET / HTTP/1.1\r\nX: {}\r\n", "y".repeat(3 * EARLY_BYTES_MAX)).into_bytes();
+        let mut searched = 0;
+        for _ in 0..100 {
+            assert_eq!(parse_from(&head, &mut searched), Ok(Parsed::Partial));
+            head.extend_from_slice(b"X: y\r\n");
+        }
+        let garbage_at = head.len();
+        head.extend_from_slice(b"no header\r\n");
+        while parse_from(&head, &mut searched).is_ok() {
+            head.push(b'y');
+            assert!(head.len() <= 2 * garbage_at && head.len() < HEAD_BYTES_MAX);
         }
         // However much comes at once.
         for begin in ["\x16\x03\x01 ", "GET / HTTP/9.9\r\n", "GET / HTTP/1.1\r\nHost: x\r\nno header\r\n"] {

@@ -173,6 +173,7 @@ impl Connection {
             Phase::Body(body) => body.intake.bytes() + body.packed.as_ref().map_or(0, Vec::capacity),
             Phase::Unpack(body) => body.intake.bytes() + body.gunzip.bytes(),
             Phase::Stream(stream) => stream.bytes(),
+            Phase::Committed(_, tickets) => tickets.iter().map(|ticket| ticket.bytes).sum(),
             _ => 0,
         };
         self.held.capacity() + self.unsent.len() + body
@@ -181,6 +182,15 @@ impl Connection {
     /// Whether a body is under way.
     pub fn has_body(&self) -> bool {
         matches!(self.phase, Phase::Body(_) | Phase::Unpack(_))
+    }
+
+    /// Bytes of the body under way that were used: how far it has come.
+    pub fn body_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Body(body) => body.bytes,
+            Phase::Unpack(body) => body.gunzip.unpacked_bytes(),
+            _ => 0,
+        }
     }
 
     /// Whether its answer waits for rings to take blocks.

@@ -8,7 +8,7 @@ use super::{
     command::Handover,
     connection::{Connection, Wish},
     inputs::Input,
-    limits::{DRAIN_LIMIT, HELD_BYTES_MAX, LINGER, PORTS_MAX, STAGED_BYTES_MAX, STALL_LIMIT},
+    limits::{DRAIN_LIMIT, HELD_BYTES_MAX, LINGER, PORTS_MAX, STALL_BYTES, STALL_LIMIT},
     thread::Shard,
 };
 use crate::reactor::{Reactor, Token};
@@ -25,8 +25,12 @@ struct Slot {
     bytes: usize,
     /// Order of arrival of its body.
     age: u64,
-    /// When it last moved, nanoseconds since 1970.
+    /// When it last moved, nanoseconds since 1970; one that lingers does not move.
     moved: i64,
+    /// How far its body had come, and when that was.
+    progress: (usize, i64),
+    /// It stands in `work`, or in `committed`.
+    listed: bool,
     paused: bool,
     /// Waits for room in the account.
     stalled: bool,
@@ -60,7 +64,12 @@ pub struct Connections {
     committed: Vec<Token>,
     stalled: usize,
     lingering: usize,
+    /// Connections that closed because they held much while there was no room.
+    pub closed_without_room: u64,
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Tokens of connections follow those of ports.
 fn token(index: usize) -> Token {
@@ -72,16 +81,18 @@ fn index(token: Token) -> usize {
 }
 
 impl Connections {
-    pub fn new(shards: usize) -> Connections {
+    /// `bytes_max` is what they may hold together.
+    pub fn new(bytes_max: usize) -> Connections {
         Connections {
             slots: Slab::new(),
             bytes: 0,
-            bytes_max: STAGED_BYTES_MAX / shards,
+            bytes_max,
             ages: 0,
             work: Vec::new(),
             committed: Vec::new(),
             stalled: 0,
             lingering: 0,
+            closed_without_room: 0,
         }
     }
 
@@ -140,6 +151,8 @@ impl Connections {
             bytes: 0,
             age: u64::MAX,
             moved: now,
+            progress: (0, now),
+            listed: false,
             paused: false,
             stalled: false,
             going: Going::Stays,
@@ -188,6 +201,7 @@ impl Connections {
     /// Gives the connections that want it a turn each.
     pub fn work(&mut self, reactor: &mut Reactor, shard: &mut Shard, now: i64) {
         for token in std::mem::take(&mut self.work) {
+            self.unlist(token);
             self.update(reactor, shard, token, |connection, shard| connection.work(shard), now);
         }
     }
@@ -195,7 +209,14 @@ impl Connections {
     /// Answers bodies whose blocks the rings have taken.
     pub fn answer(&mut self, reactor: &mut Reactor, shard: &mut Shard, now: i64) {
         for token in std::mem::take(&mut self.committed) {
+            self.unlist(token);
             self.update(reactor, shard, token, |connection, shard| connection.go_on(shard), now);
+        }
+    }
+
+    fn unlist(&mut self, token: Token) {
+        if let Some(slot) = self.slots.get_mut(index(token)) {
+            slot.listed = false;
         }
     }
 
@@ -225,6 +246,7 @@ impl Connections {
             {
                 slot.stalled = false;
                 slot.moved = now;
+                slot.progress.1 = now;
                 self.stalled -= 1;
                 self.update(reactor, shard, token, |connection, shard| connection.go_on(shard), now);
             }
@@ -244,7 +266,8 @@ impl Connections {
         }
         if self.stalled > 0
             && let Some(oldest) = self.oldest()
-            && self.slots.get(index(oldest)).is_some_and(|slot| older(slot, STALL_LIMIT))
+            && let Some(slot) = self.slots.get(index(oldest))
+            && now.saturating_sub(slot.progress.1) > STALL_LIMIT.as_nanos() as i64
         {
             shard.bodies_stalled += 1;
             self.update(reactor, shard, oldest, |connection, shard| connection.give_up(shard), now);
@@ -281,24 +304,35 @@ impl Connections {
     /// Does what a connection wishes after something has happened to it.
     pub fn settle(&mut self, reactor: &mut Reactor, token: Token, now: i64) {
         let Some(slot) = self.slots.get_mut(index(token)).filter(|slot| !slot.is_going()) else { return };
-        slot.moved = now;
-        let bytes = slot.connection.bytes();
+        if slot.going == Going::Stays {
+            slot.moved = now;
+        }
+        let (bytes, come) = (slot.connection.bytes(), slot.connection.body_bytes());
         self.bytes = self.bytes - slot.bytes + bytes;
         slot.bytes = bytes;
         if !slot.connection.has_body() {
             slot.age = u64::MAX;
         } else if slot.age == u64::MAX {
             slot.age = self.ages;
+            slot.progress = (come, now);
             self.ages += 1;
         }
+        if come < slot.progress.0 || come - slot.progress.0 >= STALL_BYTES {
+            slot.progress = (come, now);
+        }
         if self.bytes > self.bytes_max && !self.has_room(token) {
+            self.closed_without_room += 1;
             return self.close(reactor, token, Going::Closes);
         }
         let Some(slot) = self.slots.get_mut(index(token)) else { return };
         match slot.connection.wish() {
             Wish::Go => {}
             Wish::Work if slot.stalled => {}
-            Wish::Work => self.work.push(token),
+            Wish::Work if slot.listed => {}
+            Wish::Work => {
+                slot.listed = true;
+                self.work.push(token);
+            }
             Wish::Leave => return self.close(reactor, token, Going::Leaves),
             Wish::Close => return self.close(reactor, token, Going::Closes),
             Wish::Linger if slot.going == Going::Stays => {
@@ -307,7 +341,8 @@ impl Connections {
             }
             Wish::Linger => {}
         }
-        if slot.connection.is_committed() {
+        if slot.connection.is_committed() && !slot.listed {
+            slot.listed = true;
             self.committed.push(token);
         }
         if slot.connection.wants_write() {
@@ -329,7 +364,7 @@ impl Connections {
         let oldest = self.oldest();
         let Some(slot) = self.slots.get_mut(index(token)) else { return true };
         if !slot.connection.has_body() {
-            return slot.bytes <= HELD_BYTES_MAX;
+            return slot.connection.is_committed() || slot.bytes <= HELD_BYTES_MAX;
         }
         if Some(token) != oldest && !slot.stalled {
             slot.stalled = true;

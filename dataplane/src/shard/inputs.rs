@@ -86,7 +86,7 @@ impl Stream {
     }
 
     pub fn bytes(&self) -> usize {
-        self.intake.bytes()
+        self.intake.bytes() + self.tickets.iter().map(|ticket| ticket.bytes).sum::<usize>()
     }
 
     /// Whether lines wait for room in the rings; nothing is read meanwhile.
@@ -121,6 +121,9 @@ impl Stream {
         add(&self.input.counters.points_rx, sent.points);
         if !sent.errors.is_empty() {
             self.input.refused(sent.errors.count() as u64, || text(sent.errors.into_text()), now);
+        }
+        if let Some(refusal) = sent.refused {
+            self.input.refused(1, || refusal.to_string(), now);
         }
         self.tickets.extend(sent.tickets);
         self.waits(shard);

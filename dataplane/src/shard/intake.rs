@@ -39,6 +39,8 @@ pub struct Sent {
     pub points: u64,
     /// Lines that were left out.
     pub errors: BodyErrors,
+    /// Why none of them was taken.
+    pub refused: Option<Refusal>,
 }
 
 pub struct Intake {
@@ -120,15 +122,20 @@ impl Intake {
     fn send_good(&mut self, shard: &mut Shard, parts: &[&[u8]]) -> Sent {
         let before = shard.receiver.counters.points;
         // Once more if the cache of series starts over: it is empty then.
+        let mut refused = None;
         for _ in 0..2 {
             parts.iter().filter(|part| !part.is_empty()).for_each(|part| self.stage(shard, part));
             let Some(staging) = &mut self.staging else { break };
             let errors = std::mem::take(&mut staging.errors);
-            if let Ok(tickets) = self.commit(shard) {
-                return Sent { tickets, points: shard.receiver.counters.points - before, errors };
+            match self.commit(shard) {
+                Ok(tickets) => {
+                    let points = shard.receiver.counters.points - before;
+                    return Sent { tickets, points, errors, refused: None };
+                }
+                Err(refusal) => refused = Some(refusal),
             }
         }
-        Sent::default()
+        Sent { refused, ..Sent::default() }
     }
 
     /// Sends what was staged; with bad lines nothing is sent.

@@ -6,12 +6,17 @@ use std::time::Duration;
 /// not read until they are taken.
 pub const RING_BLOCKS: usize = 16;
 
-/// Bytes that the connections of all shards may hold: bodies as staged, packed bodies, begun lines and heads. Full: the
+/// Bytes that the connections of all shards may hold: bodies as staged, packed bodies, blocks that wait for rings, begun
+/// lines and heads. Full: the
 /// oldest body of a shard goes on alone, the other connections with bodies are not read until there is room.
 pub const STAGED_BYTES_MAX: usize = 512 << 20;
 
-/// How long the oldest body may keep others waiting for room without sending anything. Longer: 503, the connection closes.
+/// How long the oldest body may keep others waiting for room while fewer bytes of it arrive than [`STALL_BYTES`]. Longer:
+/// 503, the connection closes.
 pub const STALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What must arrive of the oldest body in [`STALL_LIMIT`], so that a trickle does not hold up everybody.
+pub const STALL_BYTES: usize = 64 << 10;
 
 /// Largest body, packed or not. Larger: 413 and the connection closes.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
@@ -22,13 +27,14 @@ pub const PORTS_MAX: u32 = 256;
 /// Longest line of a stream of lines. Longer: the connection closes.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// What a connection may hold outside of bodies while there is no room. More: it closes.
+/// What a connection may hold outside of bodies while there is no room. More: it closes, and a counter says so.
 pub const HELD_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of a packed body that are unpacked and parsed in one turn.
 pub const UNPACK_BYTES: usize = 128 << 10;
 
-/// How long a refused connection may go on sending before it is cut, so that its peer can read the answer.
+/// How long a refused connection may go on sending before it is cut, whatever it sends, so that its peer can read the
+/// answer.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a draining shard waits for a body or an answer that does not move.

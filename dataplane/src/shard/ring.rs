@@ -23,6 +23,16 @@ pub enum Item {
     Forget,
 }
 
+impl Item {
+    /// Bytes held until an owner has taken it.
+    fn bytes(&self) -> usize {
+        match self {
+            Item::Block(block) => block.bytes(),
+            Item::Stopped(_) | Item::Forget => 0,
+        }
+    }
+}
+
 /// How the other threads reach a shard's.
 #[derive(Debug)]
 pub struct Signals {
@@ -77,6 +87,8 @@ struct Queue {
 pub struct Ticket {
     owner: usize,
     place: u64,
+    /// What it holds until it is taken.
+    pub bytes: usize,
 }
 
 /// A receiver's ends. Nothing here ever blocks: what finds a ring full waits in front of it.
@@ -96,10 +108,11 @@ impl Outbound {
     /// Queues an item for an owner; what came before for the same owner goes first. [`Outbound::push`] sends it.
     pub fn send(&mut self, owner: usize, item: Item) -> Option<Ticket> {
         let to = self.owners.get_mut(owner)?;
+        let bytes = item.bytes();
         to.waiting.push_back(item);
         to.queued += 1;
         self.waiting = true;
-        Some(Ticket { owner, place: to.queued })
+        Some(Ticket { owner, place: to.queued, bytes })
     }
 
     /// Moves queued items into the rings as far as there is room, and wakes the owners; returns whether any moved.

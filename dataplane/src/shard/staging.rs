@@ -299,4 +299,4 @@ impl Staging {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

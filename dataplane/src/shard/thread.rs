@@ -20,7 +20,7 @@ use super::{
     command::{Command, Effects, ShardStatistics},
     connections::{Connections, SWEEP},
     inbox::Inbox,
-    limits::{SERIES_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
+    limits::{SERIES_BYTES_MAX, STAGED_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
     ports::Ports,
@@ -79,19 +79,19 @@ pub struct Shard {
     pub bodies_stalled: u64,
 }
 
-struct Thread {
-    reactor: Reactor,
+pub(super) struct Thread {
+    pub(super) reactor: Reactor,
     wake: Arc<Wake>,
-    shard: Shard,
-    connections: Connections,
+    pub(super) shard: Shard,
+    pub(super) connections: Connections,
     ports: Ports,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     commands: mpsc::Receiver<Command>,
     /// A command, until what was accepted before it has run.
     command: Option<Command>,
     drained: Option<oneshot::Sender<()>>,
     /// Nanoseconds since 1970.
-    now: i64,
+    pub(super) now: i64,
     timers_checked: i64,
     swept: i64,
     /// When the cache of series was looked at.
@@ -103,36 +103,7 @@ pub fn run(start: Start) -> io::Result<()> {
     if let Some(core) = start.core {
         pin(core);
     }
-    let mut thread = Thread {
-        reactor: Reactor::new(start.receive, start.wake.clone())?,
-        wake: start.wake,
-        shard: Shard {
-            index: start.shard,
-            receiver: Receiver::new(start.shards, SERIES_BYTES_MAX / start.shards),
-            owner: Owner::new(start.shard, start.shards),
-            outbound: start.ends.outbound,
-            effects: start.effects,
-            settings: start.settings,
-            loads: start.loads,
-            order: start.order,
-            draining: false,
-            dropped: Rc::default(),
-            reingest: Rc::default(),
-            unpacked: Vec::new(),
-            relays_refused: 0,
-            bodies_stalled: 0,
-        },
-        connections: Connections::new(start.shards),
-        ports: Ports::default(),
-        inbox: Inbox::new(start.ends.inbound),
-        commands: start.commands,
-        command: None,
-        drained: None,
-        now: clock::now(),
-        timers_checked: 0,
-        swept: 0,
-        refreshed: 0,
-    };
+    let mut thread = Thread::new(start)?;
     while thread.turn()? {}
     Ok(())
 }
@@ -147,12 +118,50 @@ fn pin(core: usize) {
 }
 
 impl Thread {
+    pub(super) fn new(start: Start) -> io::Result<Thread> {
+        Ok(Thread {
+            reactor: Reactor::new(start.receive, start.wake.clone())?,
+            wake: start.wake,
+            shard: Shard {
+                index: start.shard,
+                receiver: Receiver::new(start.shards, SERIES_BYTES_MAX / start.shards),
+                owner: Owner::new(start.shard, start.shards),
+                outbound: start.ends.outbound,
+                effects: start.effects,
+                settings: start.settings,
+                loads: start.loads,
+                order: start.order,
+                draining: false,
+                dropped: Rc::default(),
+                reingest: Rc::default(),
+                unpacked: Vec::new(),
+                relays_refused: 0,
+                bodies_stalled: 0,
+            },
+            connections: Connections::new(STAGED_BYTES_MAX / start.shards),
+            ports: Ports::default(),
+            inbox: Inbox::new(start.ends.inbound),
+            commands: start.commands,
+            command: None,
+            drained: None,
+            now: clock::now(),
+            timers_checked: 0,
+            swept: 0,
+            refreshed: 0,
+        })
+    }
+
     /// Returns whether there is another turn.
     fn turn(&mut self) -> io::Result<bool> {
         let sleep = if self.has_work() { Some(Duration::ZERO) } else { self.sleep() };
         self.reactor.wait(sleep)?;
         self.wake.stay_awake();
         self.now = clock::now();
+        Ok(self.work())
+    }
+
+    /// What a turn does once its events are there; returns whether there is another one.
+    pub(super) fn work(&mut self) -> bool {
         let Thread { reactor, shard, connections, ports, inbox, now, .. } = self;
         for _ in 0..TURN_SLICES {
             if !inbox.run(&mut shard.owner, &shard.effects, *now) {
@@ -191,7 +200,7 @@ impl Thread {
         {
             let _ = drained.send(());
         }
-        Ok(goes_on)
+        goes_on
     }
 
     fn has_work(&self) -> bool {
@@ -345,6 +354,7 @@ impl Thread {
                 ("bodies_accepted", bodies),
                 ("bodies_refused", bodies_refused),
                 ("bodies_refused_without_progress", *bodies_stalled),
+                ("connections_closed_without_room", self.connections.closed_without_room),
                 ("points_accepted", points),
                 ("bytes_received", bytes),
                 ("series_without_room_for_names", names_refused),

@@ -5,7 +5,7 @@ use super::*;
 use crate::{line::FastReader, routing::TaskRoute, shard::receiver::Committed};
 
 /// A task on a measurement: the mean of a field, or whole points into an httpOut.
-fn task(instance: u64, measurement: &str, mean_of: Option<&str>, shards: usize) -> Arc<TaskRoute> {
+pub(in super::super) fn task(instance: u64, measurement: &str, mean_of: Option<&str>, shards: usize) -> Arc<TaskRoute> {
     let from = plan::From { measurement: measurement.into(), ..plan::From::default() };
     let mut kinds = vec![NodeKind::Stream, NodeKind::From(from)];
     match mean_of {
