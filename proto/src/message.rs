@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    limits::FRAME_BYTES_MAX,
     plan::{Dbrp, Plan, SideloadFile},
     value::{Level, Value},
 };
@@ -247,6 +248,9 @@ pub enum Refusal {
     UnknownRecording(String),
     #[error("cannot listen on {0}")]
     CannotListen(String),
+    /// What was to cross the link does not fit into a frame.
+    #[error("{0} bytes are more than the link between the two processes carries at once ({FRAME_BYTES_MAX})")]
+    TooLarge(usize),
     #[error("the data plane is shutting down")]
     Draining,
 }

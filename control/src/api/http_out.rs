@@ -19,8 +19,8 @@ pub async fn get(api: &Api, path: &str) -> Option<Answer> {
     match rows {
         Ok(Some(rows)) => Some(Answer::raw_json(format!("{{\"series\":[{rows}]}}"))),
         Ok(None) => Some(Answer::raw_json("{\"series\":null}".to_owned())),
-        Err(EngineError::Refused(Refusal::NotJson(error))) => {
-            Some(Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error))
+        Err(EngineError::Refused(refusal @ (Refusal::NotJson(_) | Refusal::TooLarge(_)))) => {
+            Some(Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string()))
         }
         Err(EngineError::Away) => {
             let answer = Answer::error(StatusCode::SERVICE_UNAVAILABLE, &EngineError::Away.to_string());

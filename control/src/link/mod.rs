@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use proto::{
     Plan,
     frame::{self, FrameError},
-    message::{Command, Hello, LINK_VERSION, Reply, Report, Request, RunningTask, Settings},
+    message::{Command, Hello, LINK_VERSION, Refusal, Reply, Report, Request, RunningTask, Settings},
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::{
@@ -150,7 +150,14 @@ impl Link {
     async fn send(&mut self, call: Call) -> Result<(), LinkError> {
         let request = self.next_request;
         self.next_request += 1;
-        let frame = frame::encode(&(call.command)(request))?;
+        let frame = match frame::encode(&(call.command)(request)) {
+            Ok(frame) => frame,
+            Err(FrameError::TooLong { bytes }) => {
+                let _ = call.reply.send(Err(EngineError::Refused(Refusal::TooLarge(bytes))));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.waiting.insert(request, call.reply);
         self.stream.write_all(&frame).await?;
         Ok(())

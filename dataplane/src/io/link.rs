@@ -15,6 +15,7 @@ use std::{
 use bytes::BytesMut;
 use proto::{
     frame::{self, FrameError},
+    limits::FRAME_BYTES_MAX,
     message::{AlertEvent, Command, Hello, LINK_VERSION, Refusal, Reply, Report, Settings},
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -133,27 +134,27 @@ impl Link {
             pid: std::process::id(),
             tasks: self.tasks.running(),
         };
-        stream.write_all(&frame::encode(&hello)?).await?;
         let mut buffer = BytesMut::with_capacity(64 << 10);
+        write(stream, &mut buffer, &frame::encode(&hello)?).await?;
         let hello: Hello = read(stream, &mut buffer).await?;
         if hello.link_version != LINK_VERSION {
             return Err(LinkError::Version(hello.link_version));
         }
         tracing::info!(pid = hello.pid, "the control plane is connected");
         while let Some(event) = self.waiting.pop_front() {
-            stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+            self.report(stream, &mut buffer, Report::Alert(event)).await?;
         }
         let (mut events, mut frames) = (Vec::with_capacity(ALERTS_AT_ONCE), Vec::new());
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
                 if let Command::Drain { .. } = command {
-                    self.drain(stream).await?;
-                    stream.write_all(&frame::encode(&Report::Reply { request, result: Ok(Reply::Done) })?).await?;
+                    self.drain(stream, &mut buffer).await?;
+                    self.report(stream, &mut buffer, Report::Reply { request, result: Ok(Reply::Done) }).await?;
                     return Ok(End::Drained);
                 }
                 let result = self.carry_out(command).await;
-                stream.write_all(&frame::encode(&Report::Reply { request, result })?).await?;
+                self.report(stream, &mut buffer, Report::Reply { request, result }).await?;
             }
             tokio::select! {
                 read = stream.read_buf(&mut buffer) => {
@@ -164,27 +165,38 @@ impl Link {
                 1.. = self.alerts.recv_many(&mut events, ALERTS_AT_ONCE) => {
                     frames.clear();
                     for event in events.drain(..) {
-                        frame::append(&Report::Alert(event), &mut frames)?;
+                        append(Report::Alert(event), &mut frames, &mut self.alerts_dropped)?;
                     }
                     // Should the link break here, the events are among those that a dying peer loses.
-                    stream.write_all(&frames).await?;
+                    write(stream, &mut buffer, &frames).await?;
                 }
                 Some(failure) = self.failures.recv() => {
                     if let Some(report) = self.failed(failure).await {
-                        stream.write_all(&frame::encode(&report)?).await?;
+                        self.report(stream, &mut buffer, report).await?;
                     }
                 }
                 Some(ended) = self.recordings.next_ended() => {
                     if let Some(report) = self.recordings.file_ended(ended, &mut self.tasks).await {
-                        stream.write_all(&frame::encode(&report)?).await?;
+                        self.report(stream, &mut buffer, report).await?;
                     }
                 }
                 Some(line) = next_line(&mut self.log) => {
-                    stream.write_all(&frame::encode(&Report::Log(line.to_string()))?).await?;
+                    self.report(stream, &mut buffer, Report::Log(line.to_string())).await?;
                 }
                 Ok((newer, _)) = listener.accept() => return Ok(End::Replaced(newer)),
             }
         }
+    }
+
+    async fn report(
+        &mut self,
+        stream: &mut UnixStream,
+        buffer: &mut BytesMut,
+        report: Report,
+    ) -> Result<(), LinkError> {
+        let mut frame = Vec::new();
+        append(report, &mut frame, &mut self.alerts_dropped)?;
+        write(stream, buffer, &frame).await
     }
 
     /// What control is told of a failure.
@@ -197,7 +209,7 @@ impl Link {
     }
 
     /// Ends all tasks; what they had to say is out when this returns.
-    async fn drain(&mut self, stream: &mut UnixStream) -> Result<(), LinkError> {
+    async fn drain(&mut self, stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<(), LinkError> {
         {
             let ended = self.tasks.drain();
             tokio::pin!(ended);
@@ -205,13 +217,15 @@ impl Link {
                 tokio::select! {
                     () = &mut ended => break,
                     Some(event) = self.alerts.recv() => {
-                        stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+                        let mut frame = Vec::new();
+                        append(Report::Alert(event), &mut frame, &mut self.alerts_dropped)?;
+                        write(stream, buffer, &frame).await?;
                     }
                 }
             }
         }
         while let Ok(event) = self.alerts.try_recv() {
-            stream.write_all(&frame::encode(&Report::Alert(event))?).await?;
+            self.report(stream, buffer, Report::Alert(event)).await?;
         }
         let posted = async {
             while !(self.outputs_are_out)() {
@@ -276,6 +290,39 @@ impl Link {
     }
 }
 
+/// Adds a report to frames. An answer that is too long for one becomes a refusal, an alert event is dropped with a counter:
+/// neither may cost the link.
+fn append(report: Report, frames: &mut Vec<u8>, alerts_dropped: &mut u64) -> Result<(), FrameError> {
+    match (frame::append(&report, frames), report) {
+        (Err(FrameError::TooLong { bytes }), Report::Reply { request, .. }) => {
+            frame::append(&Report::Reply { request, result: Err(Refusal::TooLarge(bytes)) }, frames)
+        }
+        (Err(error @ FrameError::TooLong { .. }), Report::Alert(event)) => {
+            tracing::error!(service = "kapacitor", task = event.task, node = event.node, %error, "an alert event is dropped");
+            *alerts_dropped += 1;
+            Ok(())
+        }
+        (done, _) => done,
+    }
+}
+
+/// Writes frames. What the control plane sends meanwhile is read into `buffer`, so that it never waits for this side to
+/// read while this side waits for it.
+async fn write(stream: &mut UnixStream, buffer: &mut BytesMut, mut frames: &[u8]) -> Result<(), LinkError> {
+    let (mut reader, mut writer) = stream.split();
+    while !frames.is_empty() {
+        tokio::select! {
+            written = writer.write_buf(&mut frames) => if written? == 0 { return Err(LinkError::Closed) },
+            read = reader.read_buf(buffer), if buffer.len() < FRAME_BYTES_MAX => {
+                if read? == 0 {
+                    return Err(LinkError::Closed);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn read<T: serde::de::DeserializeOwned>(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<T, LinkError> {
     loop {
         if let Some(message) = frame::decode(buffer)? {
@@ -306,4 +353,35 @@ async fn send_listener(stream: &UnixStream, listener: &OwnedFd) -> io::Result<()
             sendmsg(stream, &data, &mut ancillary, SendFlags::NOSIGNAL).map_err(io::Error::from).map(|_| ())
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_back(report: Report) -> Option<Report> {
+        let (mut frames, mut dropped) = (Vec::new(), 0);
+        append(report, &mut frames, &mut dropped).unwrap();
+        frame::decode(&mut BytesMut::from(&frames[..])).unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_refused_alone() {
+        let answer = |rows: String| Report::Reply { request: 7, result: Ok(Reply::HttpOut(Some(rows))) };
+        let refused = read_back(answer("x".repeat(FRAME_BYTES_MAX)));
+        assert!(
+            matches!(refused, Some(Report::Reply { request: 7, result: Err(Refusal::TooLarge(bytes)) }) if bytes > FRAME_BYTES_MAX)
+        );
+        assert_eq!(read_back(answer("{}".into())), Some(answer("{}".into())));
+    }
+
+    #[tokio::test]
+    async fn both_sides_may_write_at_once() {
+        let (mut one, mut other) = UnixStream::pair().unwrap();
+        let long = vec![1; 4 << 20];
+        let (mut first, mut second) = (BytesMut::new(), BytesMut::new());
+        let both = async { tokio::join!(write(&mut one, &mut first, &long), write(&mut other, &mut second, &long)) };
+        let done = tokio::time::timeout(Duration::from_secs(10), both).await;
+        assert!(matches!(done, Ok((Ok(()), Ok(())))));
+    }
 }
