@@ -190,6 +190,16 @@ impl Uring {
         }
     }
 
+    /// A cancellation that came while the kernel was at work on the operation may have missed it: it is asked again.
+    fn cancelled(&mut self, token: Token, result: i32) {
+        let missed = result < 0;
+        let Some(socket) = self.socket(token) else { return };
+        if missed && socket.armed && socket.cancelled && (socket.removed || !socket.receives) {
+            socket.cancelled = false;
+            self.cancel(token);
+        }
+    }
+
     /// Frees the number of a removed socket once nothing of it is in the kernel.
     fn finish_removal(&mut self, token: Token) {
         let gone = self.socket(token).is_some_and(|socket| socket.removed && !socket.armed && !socket.write_armed);
@@ -280,7 +290,10 @@ impl Uring {
         let more = cqueue::more(completion.flags());
         let result = completion.result();
         match operation {
-            Operation::Cancel => return None,
+            Operation::Cancel => {
+                self.cancelled(token, result);
+                return None;
+            }
             Operation::Wake => {
                 if !more {
                     self.listen_to_wake();
