@@ -11,6 +11,7 @@
 
 pub mod case;
 pub mod compare;
+pub mod engine;
 pub mod fuzz;
 pub mod http;
 pub mod influxdb;

@@ -22,7 +22,8 @@ use crate::{
 pub const COUNTING: &str =
     "stream|from().measurement('cpu').groupBy('host')|stateCount(lambda: TRUE)|httpOut('counts')";
 
-const RECEIVE: &str = "KAPACITOR_FARAD_RECEIVE";
+/// How the shards receive: `auto`, `io_uring` or `epoll`. Set for a run of tests, it holds for all of their servers.
+pub const RECEIVE: &str = "KAPACITOR_FARAD_RECEIVE";
 
 /// A running Farad; killed with its data plane when it is dropped.
 pub struct Server {

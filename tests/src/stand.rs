@@ -10,7 +10,7 @@ use crate::{
     case::{Case, Kind},
     influxdb::InfluxDb,
     runner::Runner,
-    server::Server,
+    server::{RECEIVE, Server},
     sink::Sink,
 };
 
@@ -24,14 +24,17 @@ struct Stand {
 
 impl Stand {
     fn start(shards: usize, influxdb: Option<&InfluxDb>) -> io::Result<Stand> {
+        // Unless the run says otherwise, four shards receive by epoll and fewer by io_uring: both ways see every case.
+        let receive = (shards == 4 && std::env::var_os(RECEIVE).is_none()).then_some((RECEIVE, "epoll"));
         let url = influxdb.map(InfluxDb::url).unwrap_or_default();
         let cluster = [
             ("KAPACITOR_INFLUXDB_0_ENABLED", "true"),
             ("KAPACITOR_INFLUXDB_0_URLS_0", url.as_str()),
             ("KAPACITOR_INFLUXDB_0_DISABLE_SUBSCRIPTIONS", "true"),
         ];
-        let environment = if influxdb.is_some() { cluster.as_slice() } else { &[] };
-        Ok(Stand { server: Server::start(shards, environment)?, sink: Sink::start()? })
+        let cluster = if influxdb.is_some() { cluster.as_slice() } else { &[] };
+        let environment: Vec<_> = cluster.iter().copied().chain(receive).collect();
+        Ok(Stand { server: Server::start(shards, &environment)?, sink: Sink::start()? })
     }
 
     fn run(&self, case: &Case, influxdb: Option<&InfluxDb>, limit: Duration) -> Vec<String> {

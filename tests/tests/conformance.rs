@@ -1,4 +1,6 @@
-//! The recorded cases, each a named test: on 1, 2 and 4 shards where a task is what is tested.
+//! The recorded cases, each a named test: on 1, 2 and 4 shards where a task is what is tested. The servers of 4 shards
+//! receive by epoll, the others as the machine allows; `KAPACITOR_FARAD_RECEIVE=epoll` (or `io_uring`) before
+//! `cargo test -p farad-tests --test conformance` runs everything on one of them.
 //!
 //! `cases-pending.txt` lists the cases that wait for something to be built: they run and are reported, and do not fail;
 //! a listed case that passes fails the run, so that the list stays true (`FARAD_TEST_BLESS=1` strikes it off instead).

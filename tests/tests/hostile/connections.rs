@@ -50,15 +50,24 @@ fn half_requests_are_given_up_with_their_connections() {
 #[test]
 fn slow_heads_on_many_connections_hold_up_nobody() {
     beside_other_writers(64 << 20, SOON, |server| {
+        raise_file_limit();
         let open = |_| TcpStream::connect(server.address).unwrap();
-        let mut connections: Vec<_> = (0..400).map(open).collect();
-        for byte in b"POST" {
+        let mut connections: Vec<_> = (0..2_000).map(open).collect();
+        for byte in b"POS" {
             for connection in &mut connections {
                 connection.write_all(&[*byte]).unwrap();
             }
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(Duration::from_secs(1));
         }
         let answer = server.call("GET", "/kapacitor/v1/tasks/t", None).unwrap();
         assert_eq!(answer.status, 200);
     });
+}
+
+/// A client's end of each connection is a descriptor of this process.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
