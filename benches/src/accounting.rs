@@ -62,6 +62,12 @@ impl CpuTime {
     }
 }
 
+/// ns that the calling thread has been on a core; 0 where the system does not tell.
+pub fn thread_time() -> u64 {
+    let own = fs::read_to_string("/proc/thread-self/schedstat");
+    own.ok().and_then(|text| schedstat(&text)).map_or(0, |(ran, _)| ran)
+}
+
 /// First two numbers of a thread's `schedstat`: ns on a core and ns waiting for one.
 fn schedstat(text: &str) -> Option<(u64, u64)> {
     let mut numbers = text.split_ascii_whitespace().map_while(|word| word.parse().ok());

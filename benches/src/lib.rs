@@ -4,7 +4,7 @@
 //! made ahead from blocking threads on other cores, and tells lines a second, CPU time of both processes a line, their
 //! peak memory and the time of a write. The load's own CPU time is not counted. See `--help`.
 
-mod accounting;
+pub mod accounting;
 mod arguments;
 mod bodies;
 mod http;
@@ -24,6 +24,7 @@ mod tasks;
 use std::{io, path::PathBuf, process::ExitCode};
 
 use arguments::{Arguments, HELP};
+pub use process::Cores;
 
 /// Why a benchmark could not run.
 #[derive(Debug, thiserror::Error)]
