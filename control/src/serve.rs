@@ -83,7 +83,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let config = live.get();
     let endpoints = live.clone();
     let endpoint = move |name: &str| endpoints.get().endpoint(name);
-    let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint))?;
+    let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint), Arc::new(live.clone()))?;
     let auth = Auth::open(live.clone(), store.users())?;
     let tls = config.http.tls();
     if let Some((certificate, key)) = &tls {

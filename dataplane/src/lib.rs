@@ -7,6 +7,7 @@
 
 pub mod arrival;
 pub mod block;
+pub mod causes;
 pub mod clock;
 pub mod config;
 pub mod dag;

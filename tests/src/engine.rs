@@ -37,6 +37,7 @@ pub fn plan(script: &str) -> Result<Plan, String> {
         influxdb: &|_| None,
         sideload: &|_| Ok(Vec::new()),
         udf: &|_| None,
+        globals: &Vec::new,
         levels: &|_| Vec::new(),
     };
     compiled.pipeline.lower(&lowering).map(|(plan, _)| plan).map_err(|error| error.to_string())

@@ -53,6 +53,7 @@ fn outcome(source: &str, file: &str) -> io::Result<(Option<String>, Option<Strin
         influxdb: &|_| None,
         sideload: &|_| Ok(Vec::new()),
         udf: &|_| None,
+        globals: &Vec::new,
         levels: &|_| Vec::new(),
     };
     let plan = match compiled.pipeline.lower(&lowering) {

@@ -41,6 +41,7 @@ fn plan(script: &str) -> Plan {
         influxdb: &|_| None,
         sideload: &|_| Ok(Vec::new()),
         udf: &|_| None,
+        globals: &Vec::new,
         levels: &|_| Vec::new(),
     };
     compiled.pipeline.lower(&lowering).unwrap().0

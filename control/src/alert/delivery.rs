@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 use super::{
     WeakAlerts,
     aggregate::{AggregateMessage, Collected},
-    handlers::{Deliver, DeliveryError},
+    handlers::{Deliver, DeliveryError, TIMEOUT},
     matching::Match,
+    service,
     spec::HandlerSpec,
 };
 
@@ -135,6 +136,7 @@ impl Worker {
                     self.aggregate(&id, interval, &topic, &message).await;
                 }
             }
+            HandlerSpec::Service { kind, options } => self.serve(&kind, &options).await,
             spec => {
                 let mut deliver = Deliver::new(spec);
                 let (kind, at_once) = (deliver.kind(), deliver.at_once());
@@ -156,6 +158,22 @@ impl Worker {
                     items.clear();
                 }
             }
+        }
+    }
+
+    /// Sends events to a service of the configuration.
+    async fn serve(&mut self, kind: &str, options: &str) {
+        let Some(surroundings) = self.alerts.upgrade().map(|alerts| alerts.surroundings()) else { return };
+        let options = serde_json::from_str(options).unwrap_or_default();
+        // What a handler names was checked when it was defined.
+        let Ok(deliver) = service::Deliver::new(kind, options, surroundings) else { return };
+        while let Some(item) = self.next().await {
+            let sent = tokio::time::timeout(TIMEOUT, deliver.event(&item.event)).await;
+            let sent = sent.unwrap_or_else(|_| Err(service::ServiceError(format!("no answer within {TIMEOUT:?}"))));
+            self.done(sent.map_err(|error| {
+                let topic = &self.topic;
+                tracing::error!(service = kind, topic, event = item.event.id, err = %error, "failed to deliver an event");
+            }));
         }
     }
 

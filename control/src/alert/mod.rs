@@ -8,6 +8,7 @@ mod delivery;
 pub mod event;
 pub mod handlers;
 mod matching;
+pub mod service;
 pub mod spec;
 mod topic;
 mod topic_handlers;
@@ -63,6 +64,7 @@ struct Shared {
     store: Arc<dyn TopicStore>,
     table: HandlerTable,
     endpoints: Endpoints,
+    surroundings: Arc<dyn service::Surroundings>,
     counters: Arc<delivery::Counters>,
 }
 
@@ -78,6 +80,7 @@ impl Alerts {
         store: Arc<dyn TopicStore>,
         table: HandlerTable,
         endpoints: Endpoints,
+        surroundings: Arc<dyn service::Surroundings>,
     ) -> Result<Alerts, crate::store::StoreError> {
         let topics = store.load().into_iter().map(|(name, events)| (name, Topic::restored(events)));
         let handlers = table.all()?;
@@ -87,6 +90,7 @@ impl Alerts {
             store,
             table,
             endpoints,
+            surroundings,
             counters: Arc::default(),
         };
         let alerts = Alerts { shared: Arc::new(shared) };
@@ -230,6 +234,10 @@ impl Alerts {
         while self.topics().values().any(|topic| !topic.is_idle()) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    fn surroundings(&self) -> Arc<dyn service::Surroundings> {
+        self.shared.surroundings.clone()
     }
 
     fn start_handler(&self, topic: &str, spec: spec::HandlerSpec, condition: Option<matching::Match>) -> Handler {

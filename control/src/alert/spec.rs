@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{aggregate::AggregateMessage, matching::Match};
+use super::{aggregate::AggregateMessage, matching::Match, service};
 use crate::tick::Endpoint;
 
 /// One handler (reference: nodes-alert-join-io §4.3, §5.4). Durations are nanoseconds, 0 for none.
@@ -37,6 +37,11 @@ pub enum HandlerSpec {
         topic: String,
         message: String,
     },
+    /// A service of the configuration; its options as JSON.
+    Service {
+        kind: String,
+        options: String,
+    },
 }
 
 /// A handler of a topic as the API shows and the store keeps it.
@@ -63,31 +68,7 @@ pub enum SpecError {
 }
 
 /// Kinds of the original that are not built.
-const NOT_BUILT: [&str; 23] = [
-    "alerta",
-    "bigpanda",
-    "discord",
-    "hipchat",
-    "kafka",
-    "mqtt",
-    "opsgenie",
-    "opsgenie2",
-    "pagerduty",
-    "pagerduty2",
-    "pushover",
-    "sensu",
-    "servicenow",
-    "slack",
-    "smtp",
-    "snmptrap",
-    "talk",
-    "teams",
-    "telegram",
-    "victorops",
-    "zenoss",
-    "hangouts",
-    "webex",
-];
+const NOT_BUILT: [&str; 3] = ["kafka", "mqtt", "snmptrap"];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -246,6 +227,11 @@ impl TopicHandler {
                     topic: options.topic,
                     message: options.message,
                 }
+            }
+            kind if service::name(kind).is_some() => {
+                service::check(kind, self.options.clone())
+                    .map_err(|error| format!("failed to decode options of kind {kind:?}: {error}"))?;
+                HandlerSpec::Service { kind: kind.to_owned(), options: self.options.to_string() }
             }
             kind if NOT_BUILT.contains(&kind) => {
                 return Err(format!("handlers of kind {kind:?} are not supported by this version"));

@@ -18,7 +18,9 @@ pub fn all(api: &Api) -> Answer {
         return refusal;
     }
     let table = api.live.table();
-    let sections = SECTIONS.iter().map(|section| (section.name.to_owned(), section_json(section, &table)));
+    let listed = |section: &&Section| !section.newer || table.get(section.name) != Some(&section.absent());
+    let sections =
+        SECTIONS.iter().filter(listed).map(|section| (section.name.to_owned(), section_json(section, &table)));
     Answer::json_line(&json!({ "link": link(""), "sections": Value::Object(sections.collect()) }))
 }
 

@@ -116,7 +116,7 @@ pub async fn run(api: &Api, rest: &str, given: &[u8]) -> Answer {
         Ok(options) => options,
         Err(error) => return Answer::error(StatusCode::BAD_REQUEST, &format!("failed to decode JSON body:{error}")),
     };
-    let done = crate::alert::handlers::test(&api.live.get(), name, &options).await;
+    let done = crate::alert::handlers::test(&api.live, name, &options).await;
     let message = done.as_ref().err().cloned().unwrap_or_default();
     Answer::json_line(&json!({ "success": done.is_ok(), "message": message }))
 }

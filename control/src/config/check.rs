@@ -99,7 +99,7 @@ impl Config {
                 }
             }
         }
-        for name in ["kafka", "mqtt", "slack"] {
+        for name in ["discord", "kafka", "mqtt", "slack"] {
             one_default(name, &self.elements(name))?;
         }
         for section in
@@ -191,7 +191,9 @@ fn service(name: &str, table: &Table) -> Checked {
                 other => Err(format!("recovery_action must be 'notes' or 'close', got {other:?}")),
             }
         }
-        "pagerduty" | "pagerduty2" | "victorops" => url("url"),
+        "discord" => needs("url", "must specify url").and_then(|()| url("url")),
+        "teams" => needs("channel-url", "must specify channel-url").and_then(|()| url("channel-url")),
+        "bigpanda" | "pagerduty" | "pagerduty2" | "servicenow" | "victorops" | "zenoss" => url("url"),
         "pushover" => {
             needs("token", "must specify token")?;
             needs("user-key", "must specify user-key")?;

@@ -7,13 +7,11 @@ use toml::{Table, Value};
 use super::{ConfigError, Udp, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 24] = [
+const NOT_BUILT: [&str; 19] = [
     "alert",
     "azure",
-    "bigpanda",
     "collectd",
     "consul",
-    "discord",
     "dns",
     "ec2",
     "file-discovery",
@@ -26,12 +24,9 @@ const NOT_BUILT: [&str; 24] = [
     "opentsdb",
     "scraper",
     "serverset",
-    "servicenow",
     "static-discovery",
     "swarm",
-    "teams",
     "triton",
-    "zenoss",
 ];
 
 /// The same, that mean nothing to a server that never calls out.

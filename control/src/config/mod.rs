@@ -21,7 +21,7 @@ pub use duration::parse as parse_duration;
 pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
 
-use crate::tick::Endpoint;
+use crate::tick::{Endpoint, Global};
 use proto::plan::InfluxDbTarget;
 
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,18 @@ impl Config {
         let invalid = |error: String| ConfigError::Invalid(format!("http: invalid bind-address {text:?}: {error}"));
         let mut found = full.to_socket_addrs().map_err(|error| invalid(error.to_string()))?;
         found.next().ok_or_else(|| invalid("no such host".into()))
+    }
+
+    /// Services that get the events of every alert.
+    pub fn global_services(&self) -> Vec<Global> {
+        let global = |section: &services::Section| {
+            let elements = self.elements(section.name).into_iter();
+            let is = |element: &toml::Table, name: &str| element.get(name).and_then(toml::Value::as_bool) == Some(true);
+            let mut global = elements.filter(|element| is(element, "enabled") && is(element, "global"));
+            let element = global.next()?;
+            Some(Global { kind: section.name, state_changes_only: is(element, "state-changes-only") })
+        };
+        services::SECTIONS.iter().filter_map(global).collect()
     }
 
     /// An `[[httppost]]` section.

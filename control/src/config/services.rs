@@ -45,6 +45,8 @@ pub struct Section {
     elements_have_defaults: bool,
     /// Whether an element is there without a file.
     pub present: bool,
+    /// Of Kapacitor 1.8: the API shows it once something of it is set.
+    pub newer: bool,
 }
 
 const fn option(name: &'static str, kind: Kind, default: &'static str) -> ServiceOption {
@@ -88,11 +90,15 @@ const fn duration(name: &'static str, default: &'static str) -> ServiceOption {
 }
 
 const fn section(name: &'static str, options: &'static [ServiceOption]) -> Section {
-    Section { name, key: None, options, elements_have_defaults: true, present: true }
+    Section { name, key: None, options, elements_have_defaults: true, present: true, newer: false }
 }
 
 const fn list(name: &'static str, key: &'static str, options: &'static [ServiceOption]) -> Section {
-    Section { name, key: Some(key), options, elements_have_defaults: false, present: true }
+    Section { name, key: Some(key), options, elements_have_defaults: false, present: true, newer: false }
+}
+
+const fn newer_section(section: Section) -> Section {
+    Section { newer: true, ..section }
 }
 
 /// All overridable sections, by name.
@@ -110,6 +116,39 @@ pub const SECTIONS: &[Section] = &[
             duration("timeout", "0s"),
         ],
     ),
+    newer_section(section(
+        "bigpanda",
+        &[
+            flag("enabled"),
+            text("app-key"),
+            secret("token"),
+            text_or("url", "https://api.bigpanda.io/data/v2/alerts"),
+            text_or("auto-attributes", "tags,fields"),
+            flag("insecure-skip-verify"),
+            flag("global"),
+            flag("state-changes-only"),
+        ],
+    )),
+    newer_section(list(
+        "discord",
+        "workspace",
+        &[
+            flag("enabled"),
+            flag_on("default"),
+            text("workspace"),
+            text("url"),
+            flag("timestamp"),
+            text("username"),
+            text("avatar-url"),
+            text("embed-title"),
+            flag("global"),
+            flag("state-changes-only"),
+            text("ssl-ca"),
+            text("ssl-cert"),
+            text("ssl-key"),
+            flag("insecure-skip-verify"),
+        ],
+    )),
     section(
         "hipchat",
         &[flag("enabled"), text("url"), secret("token"), text("room"), flag("global"), flag("state-changes-only")],
@@ -254,6 +293,18 @@ pub const SECTIONS: &[Section] = &[
         ],
     ),
     section("sensu", &[flag("enabled"), text("addr"), text_or("source", "Kapacitor"), texts("handlers")]),
+    newer_section(section(
+        "servicenow",
+        &[
+            flag("enabled"),
+            text_or("url", "https://instance.service-now.com/api/global/em/jsonv2"),
+            text("source"),
+            text("username"),
+            secret("password"),
+            flag("global"),
+            flag("state-changes-only"),
+        ],
+    )),
     list(
         "slack",
         "workspace",
@@ -299,6 +350,10 @@ pub const SECTIONS: &[Section] = &[
         ],
     ),
     section("talk", &[flag("enabled"), secret("url"), text("author_name")]),
+    newer_section(section(
+        "teams",
+        &[flag("enabled"), text("channel-url"), flag("global"), flag("state-changes-only")],
+    )),
     section(
         "telegram",
         &[
@@ -324,6 +379,23 @@ pub const SECTIONS: &[Section] = &[
             flag("json-data"),
         ],
     ),
+    newer_section(section(
+        "zenoss",
+        &[
+            flag("enabled"),
+            text_or("url", "https://tenant.zenoss.io:8080/zport/dmd/evconsole_router"),
+            text("username"),
+            secret("password"),
+            text_or("action", "EventsRouter"),
+            text_or("method", "add_event"),
+            text_or("type", "rpc"),
+            integer("tid", "1"),
+            text_or("collector", "Kapacitor"),
+            option("severity-map", Kind::TextMap, "{OK='Clear', Info='Info', Warning='Warning', Critical='Critical'}"),
+            flag("global"),
+            flag("state-changes-only"),
+        ],
+    )),
 ];
 
 impl Section {

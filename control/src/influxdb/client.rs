@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use dataplane::causes::with_causes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method, StatusCode, Url,
@@ -99,7 +100,7 @@ impl Client {
             pem.extend(read(key)?);
             builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(|error| tls(error.to_string()))?);
         }
-        let http = builder.build().map_err(|error| tls(chain(&error)))?;
+        let http = builder.build().map_err(|error| tls(with_causes(&error)))?;
         let credentials = (!section.username.is_empty()).then(|| (section.username.clone(), section.password.clone()));
         let token = (!section.token.is_empty()).then(|| format!("Token {}", section.token));
         Ok(Client { http, urls: urls.into(), next: Arc::new(AtomicUsize::new(1)), credentials, token })
@@ -135,7 +136,7 @@ impl Client {
                     return Ok(Version(version.unwrap_or("unknown").to_owned()));
                 }
                 Ok(response) => last = InfluxError::Server(format!("ping: status {}", response.status().as_u16())),
-                Err(error) => last = InfluxError::Request(chain(&error)),
+                Err(error) => last = InfluxError::Request(with_causes(&error)),
             }
         }
         Err(last)
@@ -178,8 +179,8 @@ impl Client {
             };
             match request.send().await {
                 Ok(response) => return answer(response).await,
-                Err(error) if error.is_connect() => last = InfluxError::Request(chain(&error)),
-                Err(error) => return Err(InfluxError::Request(chain(&error))),
+                Err(error) if error.is_connect() => last = InfluxError::Request(with_causes(&error)),
+                Err(error) => return Err(InfluxError::Request(with_causes(&error))),
             }
         }
         Err(last)
@@ -190,7 +191,7 @@ async fn answer(mut response: reqwest::Response) -> Result<(StatusCode, Bytes), 
     let status = response.status();
     let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| InfluxError::Request(chain(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| InfluxError::Request(with_causes(&error)))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(InfluxError::TooLarge);
         }
@@ -224,16 +225,4 @@ fn said(status: StatusCode, body: &[u8]) -> String {
             format!("invalid response: code {}: body: {quoted}", status.as_u16())
         }
     }
-}
-
-/// An error with its causes; reqwest's own text says only that something failed.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

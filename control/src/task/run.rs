@@ -151,6 +151,7 @@ impl Tasks {
             influxdb: &|name| shared.config.get().influxdb_target(name),
             sideload: &read_sideload,
             udf: &crate::udf::function,
+            globals: &|| shared.config.get().global_services(),
             levels: &|topics| shared.alerts.levels(topics),
         };
         compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())

@@ -30,6 +30,14 @@ pub struct Endpoint {
     pub alert_template: Option<String>,
 }
 
+/// A service with `global` in its section (reference: nodes-alert-join-io §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Global {
+    /// Name of the section.
+    pub kind: &'static str,
+    pub state_changes_only: bool,
+}
+
 /// What a plan depends on beside its script.
 pub struct Lowering<'a> {
     pub task: &'a str,
@@ -44,6 +52,8 @@ pub struct Lowering<'a> {
     pub sideload: &'a dyn Fn(&str) -> Result<Vec<SideloadFile>, String>,
     /// A function of the configuration, and how often it is asked for a snapshot, in nanoseconds.
     pub udf: &'a dyn Fn(&str) -> Option<(UdfFunction, i64)>,
+    /// Services that every alert goes to.
+    pub globals: &'a dyn Fn() -> Vec<Global>,
     /// What topics hold when the task starts.
     pub levels: &'a dyn Fn(&[String]) -> Vec<TopicLevel>,
 }
@@ -106,6 +116,7 @@ impl Pipeline {
             influxdb: &|_| Some(InfluxDbTarget::default()),
             sideload: &|_| Ok(Vec::new()),
             udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
+            globals: &Vec::new,
             levels: &|_| Vec::new(),
         };
         let refusal = |node| {

@@ -36,5 +36,5 @@ pub mod vars;
 
 pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script, settle_script};
 pub use condition::condition;
-pub use lower::{Endpoint, LowerError, Lowering, NodeHandlers, read_sideload};
+pub use lower::{Endpoint, Global, LowerError, Lowering, NodeHandlers, read_sideload};
 pub use template::{Template, TemplateVar, compile_template};

@@ -237,7 +237,7 @@ fn authorized(request: reqwest::RequestBuilder, target: &InfluxDbTarget) -> reqw
 async fn send(request: reqwest::RequestBuilder) -> (u16, String) {
     let mut response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return (0, super::post::chain(&error)),
+        Err(error) => return (0, crate::causes::with_causes(&error)),
     };
     let status = response.status().as_u16();
     let mut body = Vec::new();

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::shards::Shards;
 use crate::{
+    causes::with_causes,
     routing::Instance,
     shard::command::{Asker, Command, Post},
 };
@@ -77,7 +78,7 @@ async fn send(client: &reqwest::Client, post: &Post) -> u16 {
     let mut response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
-            let error = chain(&error);
+            let error = with_causes(&error);
             tracing::error!(service = "kapacitor", task, node, err = error, code = 0, "failed to POST data");
             return 0;
         }
@@ -124,18 +125,6 @@ fn headers(plan: &HttpPost) -> HeaderMap {
         }
     }
     headers
-}
-
-/// An error with its causes; reqwest's own text says only that something failed.
-pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 async fn answer(shards: &Shards, post: &Post, status: u16) {

@@ -42,6 +42,7 @@ fn told(compiled: &Compiled) -> String {
         influxdb: &|_| None,
         sideload: &|_| Ok(Vec::new()),
         udf: &|_| None,
+        globals: &Vec::new,
         levels: &|_| Vec::new(),
     };
     let mut told = dot::plain("t", &compiled.pipeline);

@@ -14,7 +14,7 @@ pub use test::test;
 use super::{delivery::Item, event::to_json, spec::HandlerSpec};
 
 /// Longest time of one delivery that sets no timeout of its own: a receiver that hangs must not hold its queue for ever.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why an event was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,7 @@ impl Deliver {
             HandlerSpec::Log { .. } => "log",
             HandlerSpec::Publish { .. } => "publish",
             HandlerSpec::Aggregate { .. } => "aggregate",
+            HandlerSpec::Service { .. } => "service",
         }
     }
 
@@ -88,8 +89,11 @@ impl Deliver {
                     HandlerSpec::Tcp { address } => tcp::deliver(address, json(item)).await,
                     HandlerSpec::Exec { program, arguments } => exec::deliver(program, arguments, json(item)).await,
                     HandlerSpec::Log { path, mode } => log::deliver(path, *mode, &json(item)),
-                    // These go to topics of this process: their worker hands them on.
-                    HandlerSpec::Post { .. } | HandlerSpec::Publish { .. } | HandlerSpec::Aggregate { .. } => Ok(()),
+                    // The receiver's, and those that the worker hands on itself.
+                    HandlerSpec::Post { .. }
+                    | HandlerSpec::Publish { .. }
+                    | HandlerSpec::Aggregate { .. }
+                    | HandlerSpec::Service { .. } => Ok(()),
                 }
             };
             let timely = tokio::time::timeout(limit, delivery).await;

@@ -3,10 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::post;
-use crate::config::Config;
+use crate::{
+    alert::service,
+    config::{Config, Live},
+};
 
 /// Sends a test message; `options` are complete. The error is what the API shows.
-pub async fn test(config: &Config, service: &str, options: &Map<String, Value>) -> Result<(), String> {
+pub async fn test(live: &Live, service: &str, options: &Map<String, Value>) -> Result<(), String> {
+    let config = &*live.get();
     let text = |name: &str| options.get(name).and_then(Value::as_str).unwrap_or_default();
     match service {
         "httppost" => {
@@ -25,6 +29,10 @@ pub async fn test(config: &Config, service: &str, options: &Map<String, Value>) 
             result.map_err(|error| error.to_string())
         }
         "influxdb" => ping(config, text("cluster")).await,
+        name if service::name(name).is_some() => {
+            let sent = service::test(name, options, std::sync::Arc::new(live.clone())).await;
+            sent.map_err(|error| error.to_string())
+        }
         service => {
             let enabled = config
                 .elements(service)

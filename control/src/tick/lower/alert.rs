@@ -4,7 +4,7 @@ use proto::plan::{Alert, AlertLevel, StateChangesOnly};
 
 use super::{Endpoint, LowerError, Lowering, NodeHandlers};
 use crate::{
-    alert::spec::HandlerSpec,
+    alert::{service, spec::HandlerSpec},
     tick::{
         dot::duration,
         pipeline::{Deadman, PipelineNode, Setting, first_string, strings},
@@ -17,7 +17,22 @@ const HISTORY: (i64, i64) = (2, 21);
 
 pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Alert, Option<NodeHandlers>), LowerError> {
     let named = node.settings.iter().filter(|setting| setting.property.handler.is_some());
-    let handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
+    let mut handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
+    let mut state_changes_only = node.setting("stateChangesOnly").map(|arguments| StateChangesOnly {
+        interval: match arguments.first() {
+            Some(ScriptValue::Duration(interval)) => *interval,
+            _ => 0,
+        },
+    });
+    for global in (lowering.globals)() {
+        let names = |spec: &HandlerSpec| matches!(spec, HandlerSpec::Service { kind, .. } if kind == global.kind);
+        if !handlers.iter().any(names) {
+            handlers.push(HandlerSpec::Service { kind: global.kind.to_owned(), options: "{}".to_owned() });
+        }
+        if global.state_changes_only {
+            state_changes_only.get_or_insert(StateChangesOnly { interval: 0 });
+        }
+    }
     let topic = format!("{}:{}:{}", lowering.master, lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -50,12 +65,7 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
         inhibits: node.settings("inhibit").filter_map(inhibit).collect(),
         all: node.is_set("all"),
         no_recoveries: node.is_set("noRecoveries"),
-        state_changes_only: node.setting("stateChangesOnly").map(|arguments| StateChangesOnly {
-            interval: match arguments.first() {
-                Some(ScriptValue::Duration(interval)) => *interval,
-                _ => 0,
-            },
-        }),
+        state_changes_only,
         flapping,
         history: node.int("history").unwrap_or(HISTORY.1).clamp(HISTORY.0, 10_000) as u32,
         level_tag: some("levelTag"),
@@ -145,6 +155,10 @@ fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, Lo
             }
             HandlerSpec::Log { path: first, mode: mode as u32 }
         }
-        name => return Err(LowerError(format!("alert handler {name} is not supported by this version"))),
+        name => match service::of_script(setting) {
+            Some(Ok((kind, options))) => HandlerSpec::Service { kind: kind.to_owned(), options: options.to_string() },
+            Some(Err(error)) => return Err(LowerError(format!("alert handler {name}: {error}"))),
+            None => return Err(LowerError(format!("alert handler {name} is not supported by this version"))),
+        },
     })
 }

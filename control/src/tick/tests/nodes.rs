@@ -29,6 +29,7 @@ fn start(script: &str) -> Result<Plan, String> {
         influxdb: &|_| None,
         sideload: &|_| Ok(Vec::new()),
         udf: &|_| None,
+        globals: &Vec::new,
         levels: &|_| Vec::new(),
     };
     let compiled = check(script).unwrap();
@@ -122,7 +123,7 @@ fn a_start_says_what_does_not_run() {
     let scaled = "stream|from()|k8sAutoscale().resourceName('a').replicas(lambda: 1)";
     let cases = [
         (scaled, "k8s_autoscale2: k8sAutoscale is not supported by this version"),
-        ("stream|from()|alert().slack()", "alert handler slack is not supported by this version"),
+        ("stream|from()|alert().kafka()", "alert handler kafka is not supported by this version"),
         ("stream|from()|join(stream|from()).as('a', 'b').fill('previous')", "unexpected fill option previous"),
         (
             "var s = stream|from()\ns|window().period(1s).every(1s)|join(s).as('a', 'b')",

@@ -1,0 +1,180 @@
+//! Messages on their way: HTTP requests, lines over TCP, mail.
+
+use std::sync::OnceLock;
+
+use dataplane::causes::with_causes;
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::{Mailbox, header::ContentType},
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Tls, TlsParameters},
+    },
+};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::ServiceError;
+
+/// How much of an answer is read and shown.
+const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+#[derive(Debug, PartialEq)]
+pub enum Message {
+    Http(Http),
+    Line(Line),
+    Mail(Mail),
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Http {
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub basic_auth: Option<(String, String)>,
+    pub body: Body,
+    /// Statuses that say that the message has arrived.
+    pub accepted: &'static [u16],
+    /// Trust any certificate.
+    pub insecure: bool,
+}
+
+impl Http {
+    /// A POST of JSON.
+    pub fn json(url: impl Into<String>, body: Value, accepted: &'static [u16]) -> Http {
+        let (url, headers) = (url.into(), Vec::new());
+        Http { url, headers, basic_auth: None, body: Body::Json(body), accepted, insecure: false }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Http {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Body {
+    Json(Value),
+    Form(Vec<(&'static str, String)>),
+}
+
+/// A line that must be answered by another.
+#[derive(Debug, PartialEq)]
+pub struct Line {
+    pub address: String,
+    pub line: String,
+    pub answer: &'static str,
+}
+
+/// One message to all recipients.
+#[derive(Debug, PartialEq)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    /// None without a user name.
+    pub login: Option<(String, String)>,
+    /// Trust any certificate.
+    pub insecure: bool,
+    pub from: String,
+    pub to: Vec<String>,
+    pub subject: String,
+    pub html: String,
+}
+
+/// Keeps connections from one message to the next.
+#[derive(Default)]
+pub struct Sender {
+    /// Clients that check certificates, and that do not.
+    clients: [OnceLock<Client>; 2],
+}
+
+impl Sender {
+    pub async fn send(&self, message: Message) -> Result<(), ServiceError> {
+        match message {
+            Message::Http(http) => self.post(http).await,
+            Message::Line(line) => send_line(line).await,
+            Message::Mail(mail) => send_mail(mail).await,
+        }
+    }
+
+    async fn post(&self, http: Http) -> Result<(), ServiceError> {
+        let mut request = self.client(http.insecure)?.post(&http.url);
+        for (name, value) in &http.headers {
+            request = request.header(*name, value);
+        }
+        if let Some((user, password)) = &http.basic_auth {
+            request = request.basic_auth(user, Some(password));
+        }
+        request = match &http.body {
+            Body::Json(body) => {
+                request.header(reqwest::header::CONTENT_TYPE, "application/json; charset=utf-8").body(body.to_string())
+            }
+            Body::Form(pairs) => request.form(pairs),
+        };
+        // The address may hold a token, so that errors do not show it.
+        let failed = |error: reqwest::Error| ServiceError(with_causes(&error.without_url()));
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        if http.accepted.contains(&status) {
+            return Ok(());
+        }
+        let answer = response.text().await.unwrap_or_default();
+        let answer: String = answer.chars().take(ANSWER_BYTES_MAX).collect();
+        Err(ServiceError(format!("the service answered with status {status}: {}", answer.trim())))
+    }
+
+    fn client(&self, insecure: bool) -> Result<&Client, ServiceError> {
+        let slot = &self.clients[usize::from(insecure)];
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let client = Client::builder().danger_accept_invalid_certs(insecure).build();
+        let client = client.map_err(|error| ServiceError(format!("no HTTP client could be made: {error}")))?;
+        Ok(slot.get_or_init(|| client))
+    }
+}
+
+async fn send_line(line: Line) -> Result<(), ServiceError> {
+    let failed = |error: std::io::Error| ServiceError(format!("{}: {error}", line.address));
+    let mut stream = TcpStream::connect(&line.address).await.map_err(failed)?;
+    stream.write_all(line.line.as_bytes()).await.map_err(failed)?;
+    stream.write_all(b"\n").await.map_err(failed)?;
+    stream.shutdown().await.map_err(failed)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await.map_err(failed)?;
+    let answer = String::from_utf8_lossy(&answer);
+    match answer.trim() == line.answer {
+        true => Ok(()),
+        false => Err(ServiceError(format!("{} answered {:?}", line.address, answer.trim()))),
+    }
+}
+
+async fn send_mail(mail: Mail) -> Result<(), ServiceError> {
+    /// The port on which mail servers speak TLS from the first byte.
+    const IMPLICIT_TLS: u16 = 465;
+    let mailbox = |address: &str| {
+        let parsed = address.parse::<Mailbox>();
+        parsed.map_err(|error| ServiceError(format!("invalid mail address {address:?}: {error}")))
+    };
+    let mut message = lettre::Message::builder().from(mailbox(&mail.from)?).subject(&mail.subject);
+    for to in &mail.to {
+        message = message.to(mailbox(to)?);
+    }
+    let message = message.header(ContentType::TEXT_HTML).body(mail.html);
+    let message = message.map_err(|error| ServiceError(format!("cannot make the mail: {error}")))?;
+    let tls = TlsParameters::builder(mail.host.clone()).dangerous_accept_invalid_certs(mail.insecure).build();
+    let tls = tls.map_err(|error| ServiceError(format!("no TLS: {error}")))?;
+    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host).port(mail.port);
+    transport = match &mail.login {
+        Some(_) if mail.port == IMPLICIT_TLS => transport.tls(Tls::Wrapper(tls)),
+        _ => transport.tls(Tls::Opportunistic(tls)),
+    };
+    if let Some((user, password)) = mail.login {
+        transport = transport.credentials(Credentials::new(user, password));
+    }
+    let sent = transport.build().send(message).await;
+    sent.map(drop).map_err(|error| ServiceError(format!("{}:{}: {error}", mail.host, mail.port)))
+}

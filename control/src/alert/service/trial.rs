@@ -1,0 +1,83 @@
+//! A test message through a service (reference: http-api §20).
+
+use std::sync::Arc;
+
+use proto::value::Level;
+use serde_json::{Map, Value};
+
+use super::{Deliver, ServiceError, Surroundings};
+use crate::alert::event::test_event;
+
+/// Options of tests that are options of handlers, by service: their names in both.
+const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "alerta",
+        &[
+            ("resource", "resource"),
+            ("event", "event"),
+            ("environment", "environment"),
+            ("group", "group"),
+            ("value", "value"),
+            ("origin", "origin"),
+            ("service", "service"),
+            ("timeout", "timeout"),
+        ],
+    ),
+    ("hipchat", &[("room", "room")]),
+    ("opsgenie", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
+    ("opsgenie2", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
+    (
+        "pushover",
+        &[
+            ("user-key", "user-key"),
+            ("device", "device"),
+            ("title", "title"),
+            ("url", "url"),
+            ("url-title", "url-title"),
+            ("sound", "sound"),
+        ],
+    ),
+    ("sensu", &[("source", "source"), ("handlers", "handlers")]),
+    (
+        "slack",
+        &[("workspace", "workspace"), ("channel", "channel"), ("username", "username"), ("icon-emoji", "icon-emoji")],
+    ),
+    ("smtp", &[("to", "to")]),
+    (
+        "telegram",
+        &[
+            ("chat-id", "chat-id"),
+            ("parse-mode", "parse-mode"),
+            ("disable-web-page-preview", "disable-web-page-preview"),
+            ("disable-notification", "disable-notification"),
+        ],
+    ),
+    ("victorops", &[("routingKey", "routing-key")]),
+];
+
+/// Sends the test message that complete options describe.
+pub async fn test(
+    service: &str,
+    options: &Map<String, Value>,
+    surroundings: Arc<dyn Surroundings>,
+) -> Result<(), ServiceError> {
+    let first =
+        |names: &[&str]| names.iter().find_map(|name| options.get(*name)?.as_str()).unwrap_or_default().to_owned();
+    let mut event = test_event();
+    event.id = first(&["alert_id", "incident-key", "entity-id", "entityID", "name", "title", "event"]);
+    event.message = first(&["message", "description", "output", "text", "subject"]);
+    event.details = first(&["details", "body"]);
+    let level = first(&["level", "message-type", "messageType", "severity"]);
+    event.level = Level::ALL
+        .into_iter()
+        .find(|known| known.as_str().eq_ignore_ascii_case(&level))
+        .ok_or_else(|| ServiceError(format!("unknown AlertLevel {level}")))
+        .or_else(|error| if level.is_empty() { Ok(Level::Critical) } else { Err(error) })?;
+    let names = HANDLER_OPTIONS.iter().find(|(name, _)| *name == service).map_or(&[][..], |(_, names)| names);
+    let own = names.iter().filter_map(|(test, handler)| {
+        let value = options.get(*test).filter(|value| !value.is_null())?;
+        Some(((*handler).to_owned(), value.clone()))
+    });
+    let deliver = Deliver::new(service, Value::Object(own.collect()), surroundings).map_err(ServiceError)?;
+    deliver.event(&event).await
+}
