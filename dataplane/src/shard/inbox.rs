@@ -75,6 +75,11 @@ impl Inbox {
         true
     }
 
+    /// Gives such a block back to its receiver on another shard.
+    pub fn give_back(&mut self, receiver: usize, block: Block) {
+        self.inbound.give_back(receiver, block);
+    }
+
     /// A block that has run, and its receiver, which can use its memory again.
     pub fn done(&mut self) -> Option<(usize, Block)> {
         self.done.take()

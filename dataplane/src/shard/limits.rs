@@ -6,6 +6,11 @@ use std::time::Duration;
 /// not read until they are taken.
 pub const RING_BLOCKS: usize = 16;
 
+/// Blocks that were run and wait for their receiver to fill them again, per ring, and the largest that is kept. Full, or
+/// larger: their memory is given up.
+pub const RETURNED_BLOCKS: usize = 4;
+pub const RETURNED_BLOCK_BYTES: usize = 1 << 20;
+
 /// Bytes that the connections of all shards may hold: bodies as staged, packed bodies, blocks that wait for rings, begun
 /// lines and heads. Full: the
 /// oldest body of a shard goes on alone, the other connections with bodies are not read until there is room.

@@ -1,4 +1,6 @@
-//! The rings between shards: from each receiver to each owner one bounded single-producer single-consumer queue.
+//! The rings between shards: from each receiver to each owner one bounded single-producer single-consumer queue, and one
+//! back for blocks that were run. Memory that one thread asks for and another one frees costs more than the rest of a
+//! hand-off, so a block's goes back to where it came from.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +12,7 @@ use std::{
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
-use super::limits::RING_BLOCKS;
+use super::limits::{RETURNED_BLOCK_BYTES, RETURNED_BLOCKS, RING_BLOCKS};
 use crate::{block::Block, reactor::Wake, routing::Instance};
 
 /// What crosses a ring.
@@ -58,18 +60,20 @@ pub struct Ends {
 pub fn rings(signals: Vec<Signals>) -> Vec<Ends> {
     let (shards, signals) = (signals.len(), Arc::<[Signals]>::from(signals));
     let mut producers: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-    let mut consumers: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut consumers: Vec<(Vec<_>, Vec<_>)> = (0..shards).map(|_| Default::default()).collect();
     for producers in &mut producers {
-        for consumers in &mut consumers {
+        for (consumers, backs) in &mut consumers {
             let (producer, consumer) = RingBuffer::new(RING_BLOCKS);
-            producers.push(Queue { ring: producer, waiting: VecDeque::new(), queued: 0, pushed: 0 });
+            let (back, returned) = RingBuffer::new(RETURNED_BLOCKS);
+            producers.push(Queue { ring: producer, returned, waiting: VecDeque::new(), queued: 0, pushed: 0 });
             consumers.push(consumer);
+            backs.push(back);
         }
     }
     let ends = producers.into_iter().zip(consumers).enumerate();
-    ends.map(|(shard, (owners, receivers))| Ends {
+    ends.map(|(shard, (owners, (receivers, backs)))| Ends {
         outbound: Outbound { shard, owners, signals: signals.clone(), waiting: false },
-        inbound: Inbound { shard, receivers, signals: signals.clone(), next: 0 },
+        inbound: Inbound { shard, receivers, backs, signals: signals.clone(), next: 0 },
     })
     .collect()
 }
@@ -77,6 +81,8 @@ pub fn rings(signals: Vec<Signals>) -> Vec<Ends> {
 /// Items for one owner, in order; those in front of `waiting` are in the ring.
 struct Queue {
     ring: Producer<Item>,
+    /// Blocks of this ring that the owner is done with.
+    returned: Consumer<Block>,
     waiting: VecDeque<Item>,
     queued: u64,
     pushed: u64,
@@ -149,6 +155,11 @@ impl Outbound {
         moved
     }
 
+    /// A block that an owner is done with.
+    pub fn returned(&mut self) -> Option<Block> {
+        self.owners.iter_mut().find_map(|to| to.returned.pop().ok())
+    }
+
     /// Whether the owner's ring has taken what a ticket stands for.
     pub fn has_taken(&self, ticket: Ticket) -> bool {
         self.owners.get(ticket.owner).is_none_or(|to| to.pushed >= ticket.place)
@@ -160,6 +171,8 @@ pub struct Inbound {
     shard: usize,
     /// By receiver.
     receivers: Vec<Consumer<Item>>,
+    /// By receiver, too.
+    backs: Vec<Producer<Block>>,
     signals: Arc<[Signals]>,
     /// Whose turn it is.
     next: usize,
@@ -173,6 +186,16 @@ impl Inbound {
     /// Items of each receiver.
     pub fn counts(&self) -> Vec<usize> {
         self.receivers.iter().map(Consumer::slots).collect()
+    }
+
+    /// Gives a block that was run back to its receiver.
+    pub fn give_back(&mut self, receiver: usize, block: Block) {
+        if block.bytes() <= RETURNED_BLOCK_BYTES
+            && let Some(back) = self.backs.get_mut(receiver)
+        {
+            // Where that one has enough of them the memory is freed here.
+            let _ = back.push(block);
+        }
     }
 
     /// The next item and its receiver, the receivers in turn.
@@ -243,6 +266,21 @@ mod tests {
         second.outbound.push();
         let order: Vec<_> = (0..4).map(|_| instance(first.inbound.pop())).collect();
         assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn blocks_that_were_run_come_back() {
+        let (mut first, mut second) = pair();
+        for _ in 0..RETURNED_BLOCKS + 1 {
+            first.outbound.send(1, Item::Block(Block::default()));
+        }
+        first.outbound.push();
+        while let Some((receiver, Item::Block(block))) = second.inbound.pop() {
+            second.inbound.give_back(receiver, block);
+        }
+        let returned = std::iter::from_fn(|| first.outbound.returned());
+        assert_eq!(returned.count(), RETURNED_BLOCKS);
+        assert!(second.outbound.returned().is_none());
     }
 
     /// Both threads sleep whenever they have nothing to do: a wake-up that is lost hangs the test.

@@ -167,11 +167,14 @@ impl Thread {
             if !inbox.run(&mut shard.owner, &shard.effects, *now) {
                 break;
             }
-            if let Some((receiver, block)) = inbox.done()
-                && receiver == shard.index
-            {
-                shard.receiver.recycle(block);
+            match inbox.done() {
+                Some((receiver, block)) if receiver == shard.index => shard.receiver.recycle(block),
+                Some((receiver, block)) => inbox.give_back(receiver, block),
+                None => {}
             }
+        }
+        while let Some(block) = shard.outbound.returned() {
+            shard.receiver.recycle(block);
         }
         shard.outbound.push();
         connections.answer(reactor, shard, *now);
