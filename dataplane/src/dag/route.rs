@@ -179,12 +179,13 @@ impl Task {
     /// Asks for what the nodes keep of the groups of points that are about to come.
     fn prefetch(&self, stop: Stop, arrivals: &Arrivals<'_>) {
         let indices = || arrivals.iter().filter_map(|arrival| arrival.way.group_index());
-        for group in arrivals.iter().filter_map(|arrival| arrival.way.group()) {
-            prefetch(std::slice::from_ref(&**group), 0);
-        }
+        let groups = || arrivals.iter().filter_map(|arrival| arrival.way.group());
+        groups().for_each(|group| prefetch(std::slice::from_ref(&**group), 0));
         for slot in self.slots.get(stop.slot..).unwrap_or_default() {
             slot.operator.prefetch(&mut indices());
         }
+        // What stands behind a group, once that has come.
+        groups().for_each(|group| prefetch(std::slice::from_ref(&*group.tags), 0));
     }
 
     fn take_one(&mut self, arrival: &Arrival<'_>, now: i64) -> Result<(), Fault> {

@@ -19,13 +19,17 @@ use tokio::{
 use super::DeliveryError;
 
 /// Most requests at once.
-pub const REQUESTS_MAX: usize = 64;
+pub const REQUESTS_MAX: usize = 128;
 
 /// Bytes of requests after which no further one goes along.
 const BYTES_MAX: usize = 256 << 10;
 
 /// Longest answer, head and body: a receiver with longer ones is left to the client.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// With so many answers to come a moment passes before the next look: taken one by one, each would wake this process.
+const GATHER_MIN: usize = 8;
+const GATHER_PAUSE: Duration = Duration::from_millis(1);
 
 const HEADERS_MAX: usize = 64;
 
@@ -139,6 +143,9 @@ impl Connection {
         let reading = async {
             let mut answers = Vec::with_capacity(count);
             while answers.len() < count {
+                if received.is_empty() && count - answers.len() >= GATHER_MIN {
+                    tokio::time::sleep(GATHER_PAUSE).await;
+                }
                 let answer = match tokio::time::timeout(limit, next_answer(&mut read, received)).await {
                     Ok(Some(answer)) => Ok(answer),
                     Ok(None) => break,
@@ -175,7 +182,7 @@ async fn next_answer(read: &mut (impl AsyncReadExt + Unpin), received: &mut Byte
                 }
             }
             Ok(None) => {
-                received.reserve(4 << 10);
+                received.reserve(16 << 10);
                 if read.read_buf(received).await.ok()? == 0 {
                     return None;
                 }
