@@ -142,7 +142,7 @@ impl BatchLane {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        let batch =
+        let mut batch =
             BatchLine::read(line).map_err(|error| FeedFailure::Data(format!("a batch cannot be read: {error}")))?;
         if self.manner.skip_empty_batches && batch.points.is_empty() {
             return Ok(());
@@ -154,7 +154,7 @@ impl BatchLane {
             of.shift = Some(at.saturating_sub(first));
         }
         let (slot, shift) = (of.slot, of.shift.unwrap_or_default());
-        let rows = batch.rows(shift);
+        let rows = batch.take_rows(shift);
         // The time of a batch is not moved, and never before its last point.
         let last = rows.last().map_or(batch.time, |row| row.as_ref().time());
         let time = if at.is_some() || self.manner.follows_data { batch.time.max(last) } else { batch.time };

@@ -37,17 +37,87 @@ pub struct PointLine {
 impl BatchLine {
     /// Reads a line; its bytes are used up.
     pub fn read(line: &mut [u8]) -> Result<BatchLine, simd_json::Error> {
-        let mut deserializer = simd_json::Deserializer::from_slice(line)?;
-        Reader { last: RefCell::default() }.deserialize(&mut deserializer)
+        BatchLine::read_in_parts(line, PART_BYTES)
     }
 
-    /// The rows, all times moved by `shift`.
-    pub fn rows(&self, shift: i64) -> Vec<Row> {
-        let row = |point: &PointLine| {
-            let tags = point.tags.as_ref().unwrap_or(&self.tags).clone();
+    /// The parser's notes on a text are larger than the text, so the points of a long line are read a part at a time.
+    fn read_in_parts(line: &mut [u8], part_bytes: usize) -> Result<BatchLine, simd_json::Error> {
+        let last = RefCell::default();
+        let cuts = if line.len() > part_bytes { cuts(line, part_bytes) } else { None };
+        let Some(cuts) = cuts.filter(|cuts| cuts.len() > 1) else {
+            return Reader { last: &last }.deserialize(&mut simd_json::Deserializer::from_slice(line)?);
+        };
+        // The line without its points.
+        let (first, end) = (cuts[0], cuts[cuts.len() - 1]);
+        let mut head = [&line[..=first], &line[end..]].concat();
+        let mut batch = Reader { last: &last }.deserialize(&mut simd_json::Deserializer::from_slice(&mut head)?)?;
+        for ends in cuts.windows(2) {
+            // What stands between two parts is an end to both.
+            let part = &mut line[ends[0]..=ends[1]];
+            let ends = part.len() - 1;
+            (part[0], part[ends]) = (b'[', b']');
+            let mut deserializer = simd_json::Deserializer::from_slice(part)?;
+            Points { last: &last, into: &mut batch.points }.deserialize(&mut deserializer)?;
+        }
+        Ok(batch)
+    }
+
+    /// Takes the rows, all times moved by `shift`.
+    pub fn take_rows(&mut self, shift: i64) -> Vec<Row> {
+        let tags = &self.tags;
+        let row = |point: PointLine| {
+            let tags = point.tags.unwrap_or_else(|| tags.clone());
             Row::new(point.time.saturating_add(shift), tags, &point.fields)
         };
-        self.points.iter().map(row).collect()
+        std::mem::take(&mut self.points).into_iter().map(row).collect()
+    }
+}
+
+/// Text of points that is read at once.
+const PART_BYTES: usize = 1 << 20;
+
+/// Where the points of a line may be cut into parts of about so many bytes: the bracket before them, commas between them,
+/// the bracket behind. `None` if the line is not as recordings are written.
+fn cuts(line: &[u8], part_bytes: usize) -> Option<Vec<usize>> {
+    // Inside a string the quotes of the key would be escaped.
+    const POINTS: &[u8] = b"\"points\":[";
+    let start = memchr::memmem::find(line, POINTS)? + POINTS.len() - 1;
+    let mut cuts = vec![start];
+    let (mut at, mut depth) = (start + 1, 0_usize);
+    loop {
+        at += memchr::memchr3(b'"', b'{', b'}', line.get(at..)?)?;
+        match line.get(at)? {
+            b'"' => at = string_end(line, at + 1)?,
+            b'{' => depth += 1,
+            _ => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    let behind = at + 1 + line.get(at + 1..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+                    match line.get(behind)? {
+                        b']' => {
+                            cuts.push(behind);
+                            return Some(cuts);
+                        }
+                        b',' if behind - cuts.last()? >= part_bytes => cuts.push(behind),
+                        b',' => {}
+                        _ => return None,
+                    }
+                    at = behind;
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+/// The quote that ends a string whose first byte is at `at`.
+fn string_end(line: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
+        match line.get(at)? {
+            b'"' => return Some(at),
+            _ => at += 2,
+        }
     }
 }
 
@@ -75,11 +145,11 @@ impl Last {
     }
 }
 
-struct Reader {
-    last: RefCell<Last>,
+struct Reader<'a> {
+    last: &'a RefCell<Last>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader {
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
     type Value = BatchLine;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<BatchLine, D::Error> {
@@ -87,7 +157,7 @@ impl<'de> DeserializeSeed<'de> for Reader {
     }
 }
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for Reader<'_> {
     type Value = BatchLine;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,8 +178,8 @@ impl<'de> Visitor<'de> for Reader {
                 "name" => batch.name = name(&map.next_value::<std::borrow::Cow<'_, str>>()?)?,
                 "tmax" => batch.time = map.next_value::<Time>()?.0,
                 "byname" => batch.by_name = map.next_value()?,
-                "tags" => batch.tags = map.next_value_seed(Tags(&self.last))?.unwrap_or_default(),
-                "points" => map.next_value_seed(Points { last: &self.last, into: &mut batch.points })?,
+                "tags" => batch.tags = map.next_value_seed(Tags(self.last))?.unwrap_or_default(),
+                "points" => map.next_value_seed(Points { last: self.last, into: &mut batch.points })?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -342,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_reference_is_read() {
-        let batch = read(
+        let mut batch = read(
             r#"{"name":"cpu","tmax":"2020-09-13T12:26:53Z","group":"cpu\nhost=a","byname":true,"tags":{"host":"a"},"points":[
             {"fields":{"usage":1,"s":"x\"y","n":null},"tags":{"host":"a"},"time":"2020-09-13T12:26:43Z"},
             {"fields":{"usage":2.5,"b":true},"tags":null,"time":"2020-09-13T12:26:44Z"},
@@ -358,7 +428,27 @@ mod tests {
         assert_eq!(fields(1), [("usage", Value::Float(2.5)), ("b", Value::Bool(true))]);
         assert!(batch.points[1].tags.is_none());
         assert_eq!(batch.points[2].tags.as_ref().unwrap().len(), 2);
-        assert_eq!(batch.rows(5)[2].as_ref().time(), 1_600_000_005_000_000_005);
+        assert_eq!(batch.take_rows(5)[2].as_ref().time(), 1_600_000_005_000_000_005);
+    }
+
+    #[test]
+    fn a_line_in_parts_is_the_line() {
+        let points = r#"[{"fields":{"s":"}]\"points\":[{\\","v":1},"tags":{"host":"a"},"time":"2020-09-13T12:26:43Z"} , {"fields":{"v":2},"tags":null,"time":"2020-09-13T12:26:44Z"},{"fields":{"v":3,"w":true},"tags":{"host":"b"},"time":"2020-09-13T12:26:45Z"}]"#;
+        for line in [
+            format!(r#"{{"name":"cpu","tmax":"2020-09-13T12:26:53Z","tags":{{"host":"a"}},"points":{points}}}"#),
+            format!(r#"{{"points":{points},"byname":true,"tags":{{"host":"a"}},"name":"cpu"}}"#),
+            format!(r#"{{"name":"cpu","points": {points}}}"#),
+        ] {
+            let whole = format!("{:?}", BatchLine::read_in_parts(&mut line.clone().into_bytes(), usize::MAX).unwrap());
+            for part in 0..line.len() {
+                let parts = BatchLine::read_in_parts(&mut line.clone().into_bytes(), part).unwrap();
+                assert_eq!((parts.points.len(), format!("{parts:?}")), (3, whole.clone()), "{part}");
+            }
+            // Cut off anywhere, it is an error of its own kind and nothing else.
+            for end in 0..line.len() {
+                assert!(BatchLine::read_in_parts(&mut line.as_bytes()[..end].to_vec(), 1).is_err(), "{end}");
+            }
+        }
     }
 
     #[test]
