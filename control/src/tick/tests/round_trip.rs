@@ -125,6 +125,11 @@ proptest! {
 }
 
 #[test]
+fn functions_at_the_top_take_lambdas_and_lists() {
+    assert_eq!(settle_script("f(lambda:(\"v\")>1,['a'])").unwrap(), "f(lambda: \"v\" > 1, ['a'])\n");
+}
+
+#[test]
 fn a_break_spreads_over_a_long_condition_until_it_is_settled() {
     let script = format!("stream|from().where(lambda: \"a\" AND\n\"b\"{})", " AND \"c\"".repeat(50));
     let settled = settle_script(&script).unwrap();
