@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::server::patience;
+
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -49,7 +51,7 @@ pub fn request(
     body: Option<&[u8]>,
 ) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30) * patience()))?;
     stream.set_nodelay(true)?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {

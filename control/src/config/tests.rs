@@ -76,8 +76,11 @@ fn every_key_is_documented() {
     };
     for (section, value) in sections::defaults("/home/x") {
         let heads = [format!("`[{section}]`"), format!("`[[{section}]]`"), format!("`{section}`")];
-        let start =
-            document.lines().position(|line| line.starts_with('|') && heads.iter().any(|head| line.contains(head)));
+        let names_it = |line: &str| {
+            let first = line.strip_prefix('|').and_then(|line| line.split('|').next());
+            first.is_some_and(|cell| heads.iter().any(|head| cell.contains(head)))
+        };
+        let start = document.lines().position(names_it);
         let start = start.unwrap_or_else(|| panic!("{section} is missing in docs/configuration.md"));
         // The rows of a section: its own and those without a name that follow.
         let rows: Vec<&str> = document
