@@ -93,6 +93,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let (engine, calls) = Engine::new();
     engine.set(|settings| {
         settings.default_retention_policy.clone_from(&config.default_retention_policy);
+        (settings.task_groups_max, settings.task_bytes_max) =
+            (config.farad.task_groups_max, config.farad.task_bytes_max);
         settings.version = api::VERSION.to_owned();
         settings.auth_enabled = config.http.auth_enabled;
         settings.users_generation = auth.generation();

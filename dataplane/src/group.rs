@@ -6,21 +6,23 @@
 //! Whoever depends on a group's number holds the group itself: the state of an operator, the route of a series, a message
 //! that waits. A number is used again when nobody does, so a stale one cannot meet the group that was born after it.
 
+mod account;
 mod lineage;
 mod states;
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    account::{Account, Limits},
     lineage::Lineage,
     states::{GroupStates, SavedStates},
 };
 use crate::{name::Name, tags::TagSet};
 
-/// Most groups of one task on one shard; a point of one more is dropped and counted.
+/// Most groups of one task on one shard, whatever its limit is.
 pub const GROUPS_MAX: usize = 16_000_000;
 
 #[derive(Debug)]
@@ -77,9 +79,13 @@ pub struct Groups {
     free: Vec<u32>,
     /// Groups that came or ended since it was last looked which ones nobody holds.
     unswept: usize,
+    /// Groups that ended since routes were last forgotten, which hold the groups of their series.
+    ended: usize,
     /// Room for the next groups, made at once so that the groups of a task stand close together: points meet them in
     /// the order of their numbers.
     room: Vec<Rc<Group>>,
+    /// Of the task, over all shards.
+    account: Arc<Account>,
 }
 
 /// What a checkpoint keeps of [`Groups`], by number.
@@ -112,6 +118,16 @@ impl Groups {
     /// A group has ended: once nobody holds it, its number is free.
     pub fn ended(&mut self) {
         self.unswept += 1;
+        self.ended += 1;
+    }
+
+    /// Whether so many groups have ended that what series remember of theirs should be forgotten. Says so once.
+    pub fn wants_fresh_routes(&mut self) -> bool {
+        let wants = self.ended > 0 && self.ended.saturating_mul(4) >= self.len();
+        if wants {
+            self.ended = 0;
+        }
+        wants
     }
 
     /// A number for a new group; `None` at the limit.
@@ -119,17 +135,43 @@ impl Groups {
         if self.free.is_empty() && self.unswept >= self.len().max(SWEEP_MIN) {
             self.sweep();
         }
-        if self.len() >= GROUPS_MAX {
+        if !self.admit() {
             self.settle();
-        }
-        if self.len() >= GROUPS_MAX {
-            return None;
+            if !self.admit() {
+                return None;
+            }
         }
         self.unswept += 1;
         self.free.pop().or_else(|| {
             self.all.push(None);
             u32::try_from(self.all.len() - 1).ok()
         })
+    }
+
+    /// Takes one more in, if there is room.
+    fn admit(&self) -> bool {
+        self.len() < GROUPS_MAX && self.account.admit()
+    }
+
+    /// Counts by the task's account from now on.
+    pub fn keep(&mut self, account: Arc<Account>) {
+        account.change_groups(self.len() as i64);
+        self.account = account;
+    }
+
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Bytes of the table and its groups, about.
+    pub fn bytes(&self) -> usize {
+        let group = |group: &Rc<Group>| {
+            let tags =
+                group.tags.iter().map(|(_, value)| size_of::<(Name, Rc<str>)>() + 16 + value.len()).sum::<usize>();
+            size_of::<Group>() + size_of::<TagSet>() + 4 * size_of::<usize>() + tags
+        };
+        let table = self.all.capacity() * size_of::<Option<Rc<Group>>>() + self.by_key.capacity() * 9;
+        table + estimate(&self.all, self.len(), group)
     }
 
     /// Frees the numbers of groups that nobody holds, unless too few came and ended to make it worth while.
@@ -141,6 +183,7 @@ impl Groups {
 
     fn sweep(&mut self) {
         self.unswept = 0;
+        let before = self.free.len();
         for index in 0..self.all.len() {
             let Some(slot) = self.all.get_mut(index) else { continue };
             let Some(group) = slot.take_if(|group| Rc::strong_count(group) == 1) else { continue };
@@ -150,6 +193,7 @@ impl Groups {
             }
             self.free.push(index as u32);
         }
+        self.account.change_groups(before as i64 - self.free.len() as i64);
         self.free.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
     }
 
@@ -215,6 +259,16 @@ impl Groups {
     }
 }
 
+/// Sizes of this many entries are looked at; more are estimated by them.
+const SAMPLE: usize = 1_024;
+
+/// The sum of `size` over the `count` entries that there are, by a sample where they are many.
+fn estimate<T>(entries: &[Option<T>], count: usize, size: impl Fn(&T) -> usize) -> usize {
+    let sample = entries.iter().step_by((entries.len() / SAMPLE).max(1)).flatten();
+    let (seen, sum) = sample.fold((0_usize, 0), |(seen, sum), entry| (seen + 1, sum + size(entry)));
+    if seen == 0 { 0 } else { (sum as f64 / seen as f64 * count as f64) as usize }
+}
+
 /// A table wants bits at both ends of 64.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
@@ -252,6 +306,26 @@ mod tests {
         // The lowest numbers first; the one that is held is still that of its group.
         let new = |groups: &mut Groups, value: &str| groups.intern(None, tags("host", value)).unwrap().index;
         assert_eq!((new(&mut groups, "x"), new(&mut groups, "1"), new(&mut groups, "y")), (0, stale.index, 2));
+    }
+
+    #[test]
+    fn at_its_limit_a_task_refuses_new_groups_until_others_are_gone() {
+        let account = Arc::new(Account::new(Limits { groups: 2, bytes: 1_000 }));
+        let (mut one, mut other) = (Groups::default(), Groups::default());
+        one.keep(account.clone());
+        other.keep(account.clone());
+        let (a, b) = (one.intern(None, tags("host", "a")), other.intern(None, tags("host", "b")));
+        assert!(a.is_some() && b.is_some() && one.intern(None, tags("host", "c")).is_none());
+        assert!(one.intern(None, tags("host", "a")).is_some());
+        assert_eq!(account.groups(), 2);
+        drop(a);
+        one.ended();
+        assert!(one.intern(None, tags("host", "c")).is_some());
+        assert_eq!((account.groups(), account.limit().as_str()), (2, "the task has 2 groups, as many as it may"));
+        one.settle();
+        account.change_bytes(1_000);
+        assert!(one.intern(None, tags("host", "d")).is_none());
+        assert_eq!(account.limit(), "the task's groups hold more than 1000 bytes");
     }
 
     #[test]

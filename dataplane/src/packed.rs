@@ -100,6 +100,15 @@ impl Packed {
         }
     }
 
+    /// Bytes held, without the tags.
+    pub fn bytes(&self) -> usize {
+        let tags = match &self.tags {
+            Tags::Same(_) => 0,
+            Tags::Each(each) => each.capacity() * size_of::<Rc<TagSet>>(),
+        };
+        self.times.capacity() * 8 + self.cells.capacity() * 8 + self.kinds.capacity() + tags
+    }
+
     pub fn len(&self) -> usize {
         self.times.len()
     }

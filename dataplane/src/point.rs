@@ -195,6 +195,14 @@ impl Row {
     }
 }
 
+/// Bytes of rows, about: by the first one, and without their tags, which are mostly shared.
+pub fn bytes_of_rows<'a>(rows: impl IntoIterator<Item = &'a Row, IntoIter: ExactSizeIterator>) -> usize {
+    let mut rows = rows.into_iter();
+    let count = rows.len();
+    let row = |row: &Row| size_of::<Row>() + 2 * size_of::<usize>() + row.fields.len() * size_of::<Field>();
+    rows.next().map_or(0, row) * count
+}
+
 /// A statement that time has reached `time` in a group (reference: nodes-stream §2, nodes-alert-join-io §6).
 #[derive(Clone, Copy, Debug)]
 pub struct Barrier<'a> {

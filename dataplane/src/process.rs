@@ -168,10 +168,11 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         draining,
         lanes.clone(),
         effects.clone(),
+        settings_seen.clone(),
     );
     let (ended, files_ended) = mpsc::unbounded_channel();
     let recordings = Recordings::new(taps, recording::start(ended)?, files_ended);
-    let feeds = Feeds::new(lanes, &effects);
+    let feeds = Feeds::new(lanes, &effects, settings_seen.clone());
     tokio::task::spawn_local(feeds.clone().tick());
     tokio::task::spawn_local(feeds.run(feed_socket));
     let relay =

@@ -55,6 +55,9 @@ pub struct Settings {
     pub follow_log: bool,
     /// Inputs beside the public port, opened once.
     pub listeners: Vec<Listener>,
+    /// Most groups of one task, and most bytes of their state; 0: no limit. For tasks that start from now on.
+    pub task_groups_max: u64,
+    pub task_bytes_max: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -307,6 +310,12 @@ pub struct TaskStatistics {
     pub fingerprint: u64,
     /// Points (batches) a second that the source collected in the last full second.
     pub throughput: f64,
+    /// Groups held, over all shards.
+    pub groups: u64,
+    /// Bytes of their state, about.
+    pub bytes: u64,
+    /// Messages that were dropped because their group would have been one too many.
+    pub groups_refused: u64,
     /// In the order of [`Plan::nodes`].
     pub nodes: Vec<NodeStatistics>,
 }

@@ -72,7 +72,7 @@ impl Engine {
             reingest: Rc::<Reingest>::default(),
         };
         let mut owner = Owner::new(0, 1);
-        owner.start(&plan, route.clone(), 0, outputs, 0)?;
+        owner.start(&plan, route.clone(), 0, outputs, Arc::default(), 0)?;
         Ok(Engine { receiver: receiver_of(FastReader::default(), vec![route]), owner })
     }
 

@@ -78,7 +78,7 @@ impl Shard {
             reingest: Rc::<Reingest>::default(),
         };
         let mut owner = Owner::new(0, 1);
-        owner.start(&plan, route.clone(), 0, outputs, 0).unwrap();
+        owner.start(&plan, route.clone(), 0, outputs, Arc::default(), 0).unwrap();
         Shard { receiver: receiver_of(FastReader::default(), vec![route]), owner, seconds: 1_700_000_000 }
     }
 

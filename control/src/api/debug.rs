@@ -59,6 +59,8 @@ fn all(api: &Api, statistics: &Statistics) -> Map<String, Value> {
     for task in &statistics.tasks {
         let kind =
             if task.nodes.first().is_some_and(|node| node.name.starts_with("batch")) { "batch" } else { "stream" };
+        let held = [("groups", task.groups), ("bytes", task.bytes), ("groups_refused", task.groups_refused)];
+        put("tasks", &[("task", &*task.task), ("type", kind)], held.map(|(name, held)| count(name, held)).into());
         for node in &task.nodes {
             let tags = [
                 ("task", &*task.task),

@@ -8,6 +8,7 @@ use std::{
 
 use axum::http::StatusCode;
 use hdrhistogram::Histogram;
+use proto::message::TaskStatistics;
 
 use super::{
     Api, VERSION,
@@ -108,6 +109,20 @@ pub async fn get(api: &Api) -> Answer {
     head(&mut out, "farad_task_throughput", "gauge", "Points or batches a second that a task's source took.");
     for task in &statistics.tasks {
         sample(&mut out, "farad_task_throughput", &[("task", &task.task)], task.throughput);
+    }
+    type Count = fn(&TaskStatistics) -> u64;
+    let held: [(&str, &str, &str, Count); 3] = [
+        ("farad_task_groups", "gauge", "Groups that a task holds.", |task| task.groups),
+        ("farad_task_bytes", "gauge", "Bytes of the state of a task's groups, about.", |task| task.bytes),
+        ("farad_task_groups_refused_total", "counter", "Messages dropped at a task's limit.", |task| {
+            task.groups_refused
+        }),
+    ];
+    for (name, kind, help, count) in held {
+        head(&mut out, name, kind, help);
+        for task in &statistics.tasks {
+            sample(&mut out, name, &[("task", &task.task)], count(task) as f64);
+        }
     }
 
     head(&mut out, "farad_shard", "gauge", "Counters and levels of each shard, by their name in debug/vars.");

@@ -277,6 +277,9 @@ pub struct Farad {
     pub dataplane: String,
     /// `logfmt` or `json`.
     pub log_format: String,
+    /// Most groups of one task, and most bytes of their state; 0: no limit.
+    pub task_groups_max: u64,
+    pub task_bytes_max: u64,
 }
 
 /// The defaults, as the table that a file is laid over.
@@ -371,4 +374,6 @@ receive = "auto"
 lines = []
 dataplane = ""
 log-format = "logfmt"
+task-groups-max = 16000000
+task-bytes-max = 0
 "#;

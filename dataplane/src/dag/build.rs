@@ -59,8 +59,15 @@ pub fn build_with(
         });
     }
     let task = plan.task.as_str().into();
-    let context =
-        Context { task, groups: Groups::default(), order: 0, now: 0, timers: Timers::new(slots.len()), outputs };
+    let context = Context {
+        task,
+        groups: Groups::default(),
+        order: 0,
+        now: 0,
+        timers: Timers::new(slots.len()),
+        weighed: 0,
+        outputs,
+    };
     Task::new(slots, context).ok_or_else(|| StartError::new("no room for groups"))
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::route::Shape;
 use crate::{
-    group::{Group, Groups, GroupsSnapshot},
+    group::{Account, Group, Groups, GroupsSnapshot},
     name::Name,
     node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot, udf::UdfEvent},
     point::{Batch, Point},
@@ -105,6 +105,26 @@ impl Task {
         self.context.groups.intern(measurement, tags)
     }
 
+    /// Enters what this part of the task holds into the task's account from now on.
+    pub fn keep(&mut self, account: std::sync::Arc<Account>) {
+        self.context.groups.keep(account);
+        self.weigh();
+    }
+
+    /// Brings the task's account up to date.
+    pub fn weigh(&mut self) {
+        self.context.groups.settle();
+        let operators = self.slots.iter().map(|slot| slot.operator.bytes()).sum::<usize>();
+        let bytes = (self.context.groups.bytes() + operators) as i64;
+        let before = std::mem::replace(&mut self.context.weighed, bytes);
+        self.context.groups.account().change_bytes(bytes - before);
+    }
+
+    /// Whether routes hold many groups that have ended; see [`Groups::wants_fresh_routes`].
+    pub fn wants_fresh_routes(&mut self) -> bool {
+        self.context.groups.wants_fresh_routes()
+    }
+
     /// Groups that somebody holds; exact while they are few.
     pub fn groups_held(&mut self) -> usize {
         self.context.groups.settle();
@@ -182,6 +202,7 @@ impl Task {
     /// Counters of every node, in the order of the plan.
     pub fn statistics(&mut self) -> Vec<NodeStatistics> {
         self.settle();
+        self.weigh();
         let statistics = |slot: &Slot| NodeStatistics {
             name: slot.name.to_string(),
             collected: slot.collected,

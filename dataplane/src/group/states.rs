@@ -80,6 +80,12 @@ impl<T> GroupStates<T> {
         self.len == 0
     }
 
+    /// Bytes held, about; `behind` tells what a state holds beside itself.
+    pub fn bytes(&self, behind: impl Fn(&T) -> usize) -> usize {
+        let places = self.states.capacity() * size_of::<Option<(Rc<Group>, T)>>();
+        places + super::estimate(&self.states, self.len, |(_, state)| behind(state))
+    }
+
     /// The states of a checkpoint; `groups` are those of the same checkpoint.
     pub fn restore(saved: SavedStates<T>, groups: &Groups) -> Self {
         let mut states = GroupStates::default();

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use proto::{
     feed::{FeedReport, Opening, PIECE_HEAD_BYTES, Piece, PieceError, PieceHead},
     frame::{self, FrameError},
-    message::Refusal,
+    message::{Refusal, Settings},
     plan::Plan,
 };
 use tokio::{
@@ -21,12 +21,14 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::spawn_local,
 };
 
+use super::tasks::limits;
 use crate::{
     clock,
+    group::Account,
     lane::{Alerts, Lane, Manner, Start},
     node::alert::Inhibitors,
     routing::Instance,
@@ -61,13 +63,14 @@ pub struct Feeds {
     posts: mpsc::Sender<Post>,
     influxdb: mpsc::Sender<InfluxDbOutput>,
     udf: mpsc::Sender<UdfOutput>,
+    settings: watch::Receiver<Settings>,
     next_instance: Cell<Instance>,
 }
 
 impl Feeds {
-    pub fn new(lanes: Lanes, effects: &Effects) -> Rc<Feeds> {
+    pub fn new(lanes: Lanes, effects: &Effects, settings: watch::Receiver<Settings>) -> Rc<Feeds> {
         let Effects { posts, influxdb, udf, .. } = effects.clone();
-        Rc::new(Feeds { lanes, posts, influxdb, udf, next_instance: Cell::new(FIRST_INSTANCE) })
+        Rc::new(Feeds { lanes, posts, influxdb, udf, settings, next_instance: Cell::new(FIRST_INSTANCE) })
     }
 
     /// Tells live batch tasks the time. Runs until it is dropped.
@@ -159,6 +162,7 @@ impl Feeds {
             loopback: None,
             // A replay silences no live alert, and none silences it.
             inhibitors: Arc::new(Inhibitors::default()),
+            account: Arc::new(Account::new(limits(&self.settings.borrow()))),
             failed: Box::new(move |failure| drop(failures.blocking_send(FeedReport::Failed(failure)))),
         })
         .await

@@ -9,7 +9,7 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use hashbrown::HashMap;
 use proto::{
     Plan,
-    message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Statistics, TaskStatistics},
+    message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Settings, Statistics, TaskStatistics},
     plan::{EdgeType, SideloadFile},
 };
 
@@ -20,6 +20,7 @@ use super::{
     shards::Shards,
 };
 use crate::{
+    group::{Account, Limits},
     lane::{Alerts, Lane, Manner, Start},
     routing::{Instance, Routing, TaskRoute},
     shard::command::{Command, Effects, Failure},
@@ -41,6 +42,7 @@ struct Task {
     lane: Option<Lane>,
     /// Last counters of the lane, for when it is busy.
     counted: RefCell<Vec<NodeStatistics>>,
+    account: Arc<Account>,
 }
 
 pub struct Tasks {
@@ -55,6 +57,7 @@ pub struct Tasks {
     /// Of batch tasks, for their feeds.
     lanes: Lanes,
     effects: Effects,
+    settings: watch::Receiver<Settings>,
 }
 
 impl Tasks {
@@ -64,8 +67,19 @@ impl Tasks {
         draining: watch::Sender<bool>,
         lanes: Lanes,
         effects: Effects,
+        settings: watch::Receiver<Settings>,
     ) -> Self {
-        Tasks { shards, tasks: HashMap::new(), epoch: 0, next_instance: 1, counters, draining, lanes, effects }
+        Tasks {
+            shards,
+            tasks: HashMap::new(),
+            epoch: 0,
+            next_instance: 1,
+            counters,
+            draining,
+            lanes,
+            effects,
+            settings,
+        }
     }
 
     /// The number that the next start gets.
@@ -102,12 +116,13 @@ impl Tasks {
         self.next_instance += 1;
         let route = Arc::new(TaskRoute::new(instance, &plan, self.shards.len()));
         let plan = Arc::new(plan);
+        let account = Arc::new(Account::new(limits(&self.settings.borrow())));
         let task = |lane| {
-            let (route, plan, counted) = (route.clone(), plan.clone(), RefCell::default());
-            Task { instance, fingerprint, route, plan, error: None, hidden, lane, counted }
+            let (route, plan, counted, account) = (route.clone(), plan.clone(), RefCell::default(), account.clone());
+            Task { instance, fingerprint, route, plan, error: None, hidden, lane, counted, account }
         };
         if plan.edge == EdgeType::Batch {
-            let lane = self.lane(instance, plan.clone()).await.map_err(Refusal::CannotStart)?;
+            let lane = self.lane(instance, plan.clone(), account.clone()).await.map_err(Refusal::CannotStart)?;
             self.lanes.borrow_mut().insert(name.clone(), (fingerprint, lane.clone()));
             self.tasks.insert(name, task(Some(lane)));
             return Ok(Reply::Done);
@@ -115,7 +130,10 @@ impl Tasks {
         let epoch = self.epoch + 1;
         let started = self
             .shards
-            .ask(|reply| Command::Start { instance, plan: plan.clone(), route: route.clone(), epoch, reply })
+            .ask(|reply| {
+                let (plan, route, account) = (plan.clone(), route.clone(), account.clone());
+                Command::Start { instance, plan, route, epoch, account, reply }
+            })
             .await;
         if let Some(error) = started.into_iter().find_map(Result::err) {
             self.end(instance, false).await;
@@ -238,7 +256,15 @@ impl Tasks {
         }
         let task = |(name, task): (&String, &Task)| {
             let (throughput, nodes) = nodes.get(&task.instance).cloned().unwrap_or_default();
-            TaskStatistics { task: name.clone(), fingerprint: task.fingerprint, throughput, nodes }
+            TaskStatistics {
+                task: name.clone(),
+                fingerprint: task.fingerprint,
+                throughput,
+                groups: task.account.groups(),
+                bytes: task.account.bytes(),
+                groups_refused: task.account.refused(),
+                nodes,
+            }
         };
         Statistics {
             ingress: ingress
@@ -262,7 +288,7 @@ impl Tasks {
         self.tasks.values().find(|task| task.instance == instance).map(|task| &task.plan)
     }
 
-    async fn lane(&self, instance: Instance, plan: Arc<Plan>) -> Result<Lane, String> {
+    async fn lane(&self, instance: Instance, plan: Arc<Plan>, account: Arc<Account>) -> Result<Lane, String> {
         let failures = self.effects.failures.clone();
         Lane::start(Start {
             instance,
@@ -274,6 +300,7 @@ impl Tasks {
             udf: self.effects.udf.clone(),
             loopback: Some(self.shards.clone()),
             inhibitors: self.effects.inhibitors.clone(),
+            account,
             failed: Box::new(move |failure| {
                 let _ = failures.send(Failure { instance, error: failure.to_string() });
             }),
@@ -297,6 +324,11 @@ impl Tasks {
     async fn end(&self, instance: Instance, routed: bool) {
         self.shards.ask(|reply| Command::Stop { instance, routed, reply }).await;
     }
+}
+
+/// What the configuration lets one task hold.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits { groups: settings.task_groups_max, bytes: settings.task_bytes_max }
 }
 
 fn add_nodes(total: &mut Vec<NodeStatistics>, part: Vec<NodeStatistics>) {

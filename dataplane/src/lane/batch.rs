@@ -15,6 +15,7 @@ use super::{Manner, batch_line::BatchLine};
 use crate::{
     clock,
     dag::{build::build, task::Task},
+    group::Account,
     node::{Fault, Outputs, alert::Inhibitors, udf::UdfEvent},
     point::{Batch, Rows},
     shard::command::HttpOutPart,
@@ -51,6 +52,10 @@ impl BatchLane {
         let queries = plan.nodes.iter().enumerate().filter(|(_, node)| node.kind == NodeKind::Query);
         let sources = queries.map(|(slot, _)| Source { slot, rest: Vec::new(), shift: None }).collect();
         Ok(BatchLane { task, manner, sources, order: 0, begun: false, now: clock::now() })
+    }
+
+    pub fn keep(&mut self, account: Arc<Account>) {
+        self.task.keep(account);
     }
 
     pub fn take(&mut self, source: u16, text: &[u8]) -> Result<(), FeedFailure> {

@@ -26,6 +26,7 @@ use proto::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
+    group::Account,
     io::shards::Shards,
     node::{alert::Inhibitors, udf::UdfEvent},
     routing::Instance,
@@ -149,6 +150,7 @@ pub struct Start {
     /// Where points go that come back; those of a replay stay in it.
     pub loopback: Option<Shards>,
     pub inhibitors: Arc<Inhibitors>,
+    pub account: Arc<Account>,
     /// Told once, when a node fails.
     pub failed: Box<dyn FnOnce(FeedFailure) + Send>,
 }
@@ -235,6 +237,13 @@ enum Instanced {
 }
 
 impl Instanced {
+    fn keep(&mut self, account: Arc<Account>) {
+        match self {
+            Instanced::Stream(lane) => lane.keep(account),
+            Instanced::Batch(lane) => lane.keep(account),
+        }
+    }
+
     fn data(&mut self, piece: Piece, source: u16, bytes: &[u8]) -> Result<(), FeedFailure> {
         match (self, piece) {
             (Instanced::Stream(lane), Piece::Stream) => lane.take(bytes),
@@ -297,7 +306,8 @@ fn run(
             .map(|lane| Instanced::Batch(Box::new(lane))),
     };
     let mut instance = match built {
-        Ok(instance) => {
+        Ok(mut instance) => {
+            instance.keep(start.account);
             let _ = reply.send(Ok(()));
             instance
         }

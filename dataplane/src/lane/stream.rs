@@ -9,6 +9,7 @@ use super::Manner;
 use crate::{
     block::Block,
     clock,
+    group::Account,
     line::{Fields, Lines, Precision, key_end, line_end, time},
     node::{Outputs, alert::Inhibitors, udf::UdfEvent},
     rfc3339::ZERO_TIME,
@@ -83,6 +84,10 @@ impl StreamLane {
             begun: false,
             now: clock::now(),
         })
+    }
+
+    pub fn keep(&mut self, account: Arc<Account>) {
+        self.owner.keep(INSTANCE, account);
     }
 
     pub fn take(&mut self, text: &[u8]) -> Result<(), FeedFailure> {

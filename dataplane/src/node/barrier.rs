@@ -167,6 +167,10 @@ impl Operator for Barrier {
         Ok(())
     }
 
+    fn bytes(&self) -> usize {
+        self.state.clocks.bytes(|_| 2 * size_of::<(i64, u32)>())
+    }
+
     fn cardinality(&self) -> u64 {
         self.state.clocks.len() as u64
     }

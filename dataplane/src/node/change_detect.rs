@@ -71,6 +71,10 @@ impl Operator for ChangeDetect {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.last.bytes(|last| last.capacity() * size_of::<Option<Value>>())
+    }
+
     fn cardinality(&self) -> u64 {
         self.last.len() as u64
     }

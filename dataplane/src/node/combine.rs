@@ -11,7 +11,7 @@ use crate::{
     gotime::round,
     group::{Group, GroupStates, Groups},
     name::Name,
-    point::{Batch, Point, Row, SeriesNumber},
+    point::{Batch, Point, Row, SeriesNumber, bytes_of_rows},
     tags::TagSet,
     value::{Field, set_field},
 };
@@ -196,6 +196,10 @@ impl Operator for Combine {
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.states.remove(group);
         out.delete_group(group)
+    }
+
+    fn bytes(&self) -> usize {
+        self.states.bytes(|pending| bytes_of_rows(&pending.rows))
     }
 
     fn cardinality(&self) -> u64 {

@@ -118,6 +118,10 @@ impl Operator for Derivative {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.previous.bytes(|_| 0)
+    }
+
     fn cardinality(&self) -> u64 {
         self.previous.len() as u64
     }

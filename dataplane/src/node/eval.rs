@@ -214,6 +214,10 @@ impl Operator for Eval {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.states.bytes(|states| states.capacity() * size_of::<State>())
+    }
+
     fn cardinality(&self) -> u64 {
         self.states.len() as u64
     }

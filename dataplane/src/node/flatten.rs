@@ -148,6 +148,10 @@ impl Operator for Flatten {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.pending.bytes(|pending| pending.fields.capacity() * size_of::<Field>())
+    }
+
     fn cardinality(&self) -> u64 {
         self.pending.len() as u64
     }

@@ -279,6 +279,16 @@ impl Operator for Fused {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        // A rest holds a row of a few fields.
+        const REST_BYTES: usize = size_of::<Rest>() + 128;
+        let accumulators = self.accumulators.len();
+        let step = (accumulators / 1_024).max(1);
+        let rests = self.accumulators.iter().step_by(step).filter(|accumulated| accumulated.rest.is_some()).count();
+        let behind = (rests * step).min(accumulators) * REST_BYTES;
+        self.windows.bytes(|_| 0) + self.accumulators.capacity() * size_of::<Accumulated>() + behind
+    }
+
     fn cardinality(&self) -> u64 {
         self.windows.len() as u64
     }

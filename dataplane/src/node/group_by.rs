@@ -12,7 +12,7 @@ use super::{BySeries, Fault, Operator, Outlet, SnapshotError, StartError, from_s
 use crate::{
     group::{Group, GroupStates, Groups, SavedStates},
     name::Name,
-    point::{Barrier, Batch, Point, Row, Rows},
+    point::{Barrier, Batch, Point, Row, Rows, bytes_of_rows},
 };
 
 /// The operator for a stream or a batch edge.
@@ -132,6 +132,10 @@ impl Operator for BatchGroupBy {
             out.deleted(&group)?;
         }
         Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.held.bytes(|held| bytes_of_rows(&held.rows))
     }
 
     fn cardinality(&self) -> u64 {

@@ -8,7 +8,7 @@ use super::{Fault, HttpOutRows, Operator, Outlet, SnapshotError, from_state, to_
 use crate::{
     group::{Group, GroupStates, Groups},
     name::Name,
-    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber},
+    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber, bytes_of_rows},
     row,
 };
 
@@ -114,6 +114,14 @@ impl Operator for HttpOut {
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.last.remove(group);
         out.delete_group(group)
+    }
+
+    fn bytes(&self) -> usize {
+        self.last.bytes(|last| match &last.content {
+            Content::Nothing => 0,
+            Content::Point { row, .. } => bytes_of_rows(std::slice::from_ref(row)),
+            Content::Batch { rows, .. } => bytes_of_rows(rows),
+        })
     }
 
     fn cardinality(&self) -> u64 {

@@ -170,6 +170,11 @@ pub trait Operator {
         0
     }
 
+    /// Bytes of state, about.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// Further counters of this kind of node, by their statistic's name.
     fn counters(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -6,7 +6,7 @@ use proto::message::AlertEvent;
 
 use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest, udf::UdfRequest};
 use crate::{
-    group::{GROUPS_MAX, Group, Groups, Lineage},
+    group::{Group, Groups, Lineage},
     point::{Barrier, Batch, Point},
 };
 
@@ -47,6 +47,8 @@ pub struct Context {
     /// The clock, nanoseconds since 1970: for `now()`, never for windows.
     pub now: i64,
     pub timers: Timers,
+    /// Bytes of the part of the task, as entered into its account.
+    pub weighed: i64,
     pub outputs: Box<dyn Outputs>,
 }
 
@@ -237,7 +239,10 @@ impl Outlet<'_> {
 
     /// A point was dropped because the task holds as many groups as it may.
     pub fn too_many_groups(&mut self) {
-        self.error("point dropped", &format_args!("the task has more than {GROUPS_MAX} groups on one shard"));
+        let account = self.context.groups.account();
+        account.refuse();
+        let limit = account.limit();
+        self.error("point dropped", &limit);
     }
 
     /// Counts a run-time error without a line in the log.

@@ -65,6 +65,10 @@ impl Operator for Sample {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.counts.bytes(|_| 0)
+    }
+
     fn cardinality(&self) -> u64 {
         self.counts.len() as u64
     }

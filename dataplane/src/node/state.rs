@@ -118,6 +118,10 @@ impl Operator for StateTracker {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.states.bytes(|_| 0)
+    }
+
     fn cardinality(&self) -> u64 {
         self.states.len() as u64
     }

@@ -108,6 +108,10 @@ impl Operator for Stats {
         Ok(())
     }
 
+    fn bytes(&self) -> usize {
+        self.counted.groups.bytes(|_| 0)
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         to_state(&(&self.counted.groups, self.counted.started))
     }

@@ -16,6 +16,9 @@ use crate::{
 /// Messages that one union keeps waiting. Full: the oldest goes out, out of turn.
 const WAITING_MAX: usize = 1_000_000;
 
+/// What a message that waits takes, about.
+const MESSAGE_BYTES: usize = 192;
+
 pub struct Union {
     rename: Option<Name>,
     /// By parent: the arguments first, the receiver last.
@@ -168,6 +171,10 @@ impl Operator for Union {
             self.emit_oldest(out)?;
         }
         Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.waiting * MESSAGE_BYTES
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {

@@ -51,6 +51,10 @@ impl Operator for Where {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.states.bytes(|_| 0)
+    }
+
     fn cardinality(&self) -> u64 {
         self.states.len() as u64
     }

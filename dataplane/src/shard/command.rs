@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::inputs::Input;
 use crate::{
     gate::Gate,
+    group::Account,
     io::recording::Taps,
     lane::Resumes,
     node::{
@@ -50,6 +51,8 @@ pub enum Command {
         route: Arc<TaskRoute>,
         /// First epoch whose points the task sees.
         epoch: u64,
+        /// What the task holds, over all shards.
+        account: Arc<Account>,
         reply: oneshot::Sender<Result<(), String>>,
     },
     /// Bodies whose first byte comes from now on are routed by this table.

@@ -15,7 +15,7 @@ use crate::{
     block::{Block, Cell, Cells, Definition, RowHead},
     dag::{build::build, route::Way, task::Task},
     fields::{Reader, Unread},
-    group::Group,
+    group::{Account, Group},
     name::Name,
     node::{Outputs, alert::Inhibitors, udf::UdfEvent},
     point::SeriesNumber,
@@ -29,6 +29,9 @@ use crate::{
 /// does not. Nanoseconds.
 const MAKE_UP_MAX: i64 = 60_000_000_000;
 
+/// How often the bytes of a task that gets points are counted, nanoseconds.
+const WEIGH_INTERVAL: i64 = 1_000_000_000;
+
 /// A task on this shard.
 struct Running {
     instance: Instance,
@@ -37,6 +40,8 @@ struct Running {
     task: Task,
     failed: bool,
     rate: Rate,
+    /// When its bytes were last counted, nanoseconds since 1970.
+    weighed: i64,
     /// Receivers that said they route nothing to it any more, and who waits for its end.
     stopped: usize,
     ended: Option<oneshot::Sender<Vec<NodeStatistics>>>,
@@ -165,12 +170,14 @@ impl Owner {
         route: Arc<TaskRoute>,
         epoch: u64,
         outputs: ShardOutputs,
+        account: Arc<Account>,
         now: i64,
     ) -> Result<(), String> {
         let (instance, inhibitors) = (outputs.instance, outputs.effects.inhibitors.clone());
         // Where no point can come nothing may happen by the clock either.
         let runs = route.runs_on(self.shard);
         self.add(instance, plan, route, epoch, Box::new(outputs), &inhibitors)?;
+        self.keep(instance, account);
         if runs { self.begin(instance, now) } else { Ok(()) }
     }
 
@@ -186,9 +193,26 @@ impl Owner {
     ) -> Result<(), String> {
         let task = build(plan, outputs, inhibitors).map_err(|error| error.to_string())?;
         let rate = Rate::default();
-        self.tasks.push(Running { instance, route, epoch, task, failed: false, rate, stopped: 0, ended: None });
+        self.tasks.push(Running {
+            instance,
+            route,
+            epoch,
+            task,
+            failed: false,
+            rate,
+            weighed: 0,
+            stopped: 0,
+            ended: None,
+        });
         self.change();
         Ok(())
+    }
+
+    /// The task's groups are entered into an account.
+    pub fn keep(&mut self, instance: Instance, account: Arc<Account>) {
+        if let Some(running) = self.tasks.iter_mut().find(|running| running.instance == instance) {
+            running.task.keep(account);
+        }
     }
 
     /// The task's time begins.
@@ -472,6 +496,7 @@ impl Owner {
             }
         }
         let at_hand = AtHand { fields, unread, series: &self.series, nil: &self.nil, body: block.order };
+        let mut crowded = false;
         for task in busy.drain(..) {
             let (Some(running), Some(queue)) = (self.tasks.get_mut(task as usize), queues.get_mut(task as usize))
             else {
@@ -486,6 +511,11 @@ impl Owner {
                     continue;
                 }
                 running.rate.add(rows.len() as u64, now);
+                if now.saturating_sub(running.weighed) >= WEIGH_INTERVAL {
+                    running.weighed = now;
+                    running.task.weigh();
+                    crowded |= running.task.wants_fresh_routes();
+                }
                 let mut taken = 0;
                 if !running.failed {
                     taken = rows.len();
@@ -497,6 +527,10 @@ impl Owner {
                 }
                 self.rows_discarded += (rows.len() - taken) as u64;
             }
+        }
+        if crowded {
+            self.tasks.iter_mut().for_each(|running| running.task.forget_series());
+            self.change();
         }
     }
 

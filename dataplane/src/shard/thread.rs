@@ -286,11 +286,11 @@ impl Thread {
                 self.connections.stream(&mut self.reactor, shard, stream, input, *now);
             }
             Command::Datagrams { socket, input } => self.ports.open(&mut self.reactor, socket, input),
-            Command::Start { instance, plan, route, epoch, reply } => {
+            Command::Start { instance, plan, route, epoch, account, reply } => {
                 let (effects, dropped, reingest) =
                     (shard.effects.clone(), shard.dropped.clone(), shard.reingest.clone());
                 let outputs = ShardOutputs { shard: shard.index, instance, effects, dropped, reingest };
-                let started = shard.owner.start(&plan, route, epoch, outputs, *now);
+                let started = shard.owner.start(&plan, route, epoch, outputs, account, *now);
                 let _ = reply.send(started);
             }
             Command::Route { routing, reply } => {

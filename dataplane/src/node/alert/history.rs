@@ -24,6 +24,10 @@ impl History {
         History { levels: vec![Level::Ok; length.max(2)], newest: 0 }
     }
 
+    pub fn bytes(&self) -> usize {
+        self.levels.capacity() * size_of::<Level>()
+    }
+
     pub fn push(&mut self, level: Level) {
         self.newest = (self.newest + 1) % self.levels.len();
         self.levels[self.newest] = level;

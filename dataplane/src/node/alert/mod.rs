@@ -417,6 +417,11 @@ impl Operator for Alert {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        let known = self.known.keys().take(1).map(|(_, id)| id.len() + 64).sum::<usize>() * self.known.len();
+        self.states.bytes(GroupState::bytes) + known
+    }
+
     fn cardinality(&self) -> u64 {
         self.states.len() as u64
     }

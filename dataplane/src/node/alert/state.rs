@@ -41,6 +41,11 @@ impl GroupState {
         self.level.unwrap_or(Level::Ok)
     }
 
+    /// Bytes beside the state itself.
+    pub fn bytes(&self) -> usize {
+        self.history.as_ref().map_or(0, History::bytes)
+    }
+
     /// Starts at the level of a stored event.
     pub fn restore(&mut self, level: Level, time: i64, policy: &Policy) {
         self.push(level, policy);

@@ -14,7 +14,7 @@ use crate::{
     group::{Group, GroupStates, Groups},
     name::Name,
     node::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state},
-    point::{Batch, Point, Row, RowRef, Rows, SeriesNumber},
+    point::{Batch, Point, Row, RowRef, Rows, SeriesNumber, bytes_of_rows},
     tags::TagSet,
     value::{Field, Value, set_field},
 };
@@ -337,6 +337,10 @@ impl Operator for Reduce {
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.states.remove(group);
         out.delete_group(group)
+    }
+
+    fn bytes(&self) -> usize {
+        self.states.bytes(|run| bytes_of_rows(&run.rows))
     }
 
     fn cardinality(&self) -> u64 {

@@ -182,6 +182,10 @@ impl Operator for Transform {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.states.bytes(|named| named.state.window.capacity() * size_of::<Value>())
+    }
+
     fn cardinality(&self) -> u64 {
         self.states.len() as u64
     }

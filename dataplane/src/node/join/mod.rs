@@ -26,6 +26,9 @@ use crate::{
 /// Points and batches that one join keeps waiting. Full: the oldest of the group goes out as if nothing more came for it.
 const WAITING_MAX: usize = 1_000_000;
 
+/// What a message that waits takes, about.
+const PART_BYTES: usize = 256;
+
 pub struct Join {
     shape: Shape,
     state: State,
@@ -313,6 +316,10 @@ impl Operator for Join {
         }
         self.state.waiting = 0;
         Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.state.groups.bytes(|sets| sets.len() * PART_BYTES) + self.state.matching.len() * PART_BYTES
     }
 
     fn cardinality(&self) -> u64 {

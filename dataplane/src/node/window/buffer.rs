@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     name::Name,
     packed::{DoesNotFit, Packed},
-    point::{Point, Row, Rows},
+    point::{Point, Row, Rows, bytes_of_rows},
     value::Field,
 };
 
@@ -68,6 +68,14 @@ impl Buffer {
         match self {
             Buffer::Columns(packed) => packed.len(),
             Buffer::Rows(rows) => rows.len(),
+        }
+    }
+
+    /// Bytes held, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Buffer::Columns(packed) => packed.bytes(),
+            Buffer::Rows(rows) => bytes_of_rows(rows),
         }
     }
 

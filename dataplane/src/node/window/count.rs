@@ -63,6 +63,10 @@ impl Operator for CountWindow {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.windows.bytes(|window| window.points.bytes())
+    }
+
     fn cardinality(&self) -> u64 {
         self.windows.len() as u64
     }

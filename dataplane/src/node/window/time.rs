@@ -131,6 +131,10 @@ impl Operator for TimeWindow {
         out.delete_group(group)
     }
 
+    fn bytes(&self) -> usize {
+        self.windows.bytes(|window| window.points.bytes())
+    }
+
     fn cardinality(&self) -> u64 {
         self.windows.len() as u64
     }
