@@ -77,8 +77,11 @@ fn every_key_is_documented() {
     for (section, value) in sections::defaults("/home/x") {
         let heads = [format!("`[{section}]`"), format!("`[[{section}]]`"), format!("`{section}`")];
         let names_it = |line: &str| {
-            let first = line.strip_prefix('|').and_then(|line| line.split('|').next());
-            first.is_some_and(|cell| heads.iter().any(|head| cell.contains(head)))
+            let place = match value {
+                toml::Value::Table(_) | toml::Value::Array(_) => line.split('|').nth(1),
+                _ => Some(line),
+            };
+            line.starts_with('|') && place.is_some_and(|place| heads.iter().any(|head| place.contains(head)))
         };
         let start = document.lines().position(names_it);
         let start = start.unwrap_or_else(|| panic!("{section} is missing in docs/configuration.md"));
