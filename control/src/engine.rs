@@ -12,6 +12,7 @@ use proto::{
     Plan,
     message::{Command, Listener, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
     plan::SideloadFile,
+    profile::{Profile, ProfileKind},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -148,6 +149,14 @@ impl Engine {
     pub async fn sideload(&self, task: &str, node: &str, files: Vec<SideloadFile>) -> Result<(), EngineError> {
         let (task, node) = (task.to_owned(), node.to_owned());
         self.call(move |request| Command::Sideload { request, task, node, files }).await.map(drop)
+    }
+
+    /// A profile of the data plane.
+    pub async fn profile(&self, kind: ProfileKind) -> Result<Profile, EngineError> {
+        match self.call(move |request| Command::Profile { request, kind }).await? {
+            Reply::Profile(profile) => Ok(*profile),
+            _ => Err(EngineError::Away),
+        }
     }
 
     /// Finishes what was accepted and ends the data plane.

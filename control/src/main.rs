@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The system's, sampled, so that a heap profile can tell who holds memory.
+#[global_allocator]
+static ALLOCATOR: dataplane::profile::Sampling = dataplane::profile::Sampling;
+
 fn main() -> ExitCode {
     control::cli::main()
 }

@@ -2,11 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
 use proto::plan::ServerInfo;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     alert::Alerts,
@@ -16,8 +17,10 @@ use crate::{
     engine::Engine,
     identity::Identity,
     influxdb::{Clusters, Subscriptions},
+    load::Loader,
     recording::{Caps, Recordings, Source},
     replay::Replays,
+    statistics,
     store::{Store, StoreError},
     supervise::{self, Paths, SuperviseError, Supervision},
     task::Tasks,
@@ -124,6 +127,14 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         auth: auth.clone(),
         held: Arc::default(),
     };
+    let loader = Arc::new(Loader {
+        folder: PathBuf::from(&config.load.dir),
+        ledger: config.store_path().with_file_name("farad.loaded"),
+        tasks: tasks.clone(),
+        alerts: alerts.clone(),
+        errors: AtomicU64::default(),
+    });
+    let hang_up = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
     let api = Api {
         tasks: tasks.clone(),
         recordings: recordings.clone(),
@@ -133,6 +144,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         server: Arc::new(server.clone()),
         started: Instant::now(),
         latency: Arc::default(),
+        loader: loader.clone(),
         live,
         auth: auth.clone(),
         store: store.clone(),
@@ -141,6 +153,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         log_requests: config.http.log_enabled,
     };
     tokio::spawn(subscriptions.run(clusters));
+    tokio::spawn(statistics::publish(api.clone()));
+    tokio::spawn(load(loader, config.load.enabled, hang_up));
     tracing::info!(service = "http", addr = %address, "listening on");
     let supervision = Supervision {
         address,
@@ -159,6 +173,18 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     };
     supervise::run(supervision, control).await?;
     Ok(())
+}
+
+/// Loads definitions at the start and at each SIGHUP, which means nothing else and ends nothing.
+async fn load(loader: Arc<Loader>, enabled: bool, mut hang_up: Signal) {
+    loop {
+        if enabled {
+            loader.load().await;
+        }
+        if hang_up.recv().await.is_none() {
+            return;
+        }
+    }
 }
 
 /// The configured program, or the one beside this.

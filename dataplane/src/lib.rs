@@ -28,6 +28,7 @@ pub mod packed;
 pub mod point;
 mod prefetch;
 pub mod process;
+pub mod profile;
 pub mod reactor;
 pub mod recording;
 pub mod rfc3339;

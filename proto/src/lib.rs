@@ -13,6 +13,7 @@ pub mod frame;
 pub mod limits;
 pub mod message;
 pub mod plan;
+pub mod profile;
 pub mod regex_dialect;
 pub mod value;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     limits::FRAME_BYTES_MAX,
     plan::{Dbrp, Plan, SideloadFile},
+    profile::{Profile, ProfileKind},
     value::{Level, Value},
 };
 
@@ -120,6 +121,11 @@ pub enum Command {
         node: String,
         files: Vec<SideloadFile>,
     },
+    /// Looks where the data plane spends its time or memory. Others are answered meanwhile.
+    Profile {
+        request: Request,
+        kind: ProfileKind,
+    },
     /// Stop accepting, finish bodies, stop all tasks; answered when done. The data plane exits afterwards.
     Drain {
         request: Request,
@@ -136,6 +142,7 @@ impl Command {
             | Command::Listen { request, .. }
             | Command::Write { request, .. }
             | Command::Sideload { request, .. }
+            | Command::Profile { request, .. }
             | Command::Statistics { request }
             | Command::Accept { request }
             | Command::Record { request, .. }
@@ -232,6 +239,7 @@ pub enum Reply {
     Statistics(Box<Statistics>),
     /// Where a listener really listens.
     Listening(String),
+    Profile(Box<Profile>),
 }
 
 /// Why a command was not carried out.
@@ -254,6 +262,8 @@ pub enum Refusal {
     /// What was to cross the link does not fit into a frame.
     #[error("{0} bytes are more than the link between the two processes carries at once ({FRAME_BYTES_MAX})")]
     TooLarge(usize),
+    #[error("{0}")]
+    NoProfile(String),
     #[error("the data plane is shutting down")]
     Draining,
 }

@@ -1,7 +1,6 @@
 //! `/debug/vars`, `/:routes`, `/loglevel` (reference: http-api §2, §22, §23).
 
 use axum::http::StatusCode;
-use proto::message::{NodeStatistics, Statistics};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -9,12 +8,23 @@ use super::{
     answer::{Answer, compact},
     routes::ROUTES,
 };
-use crate::{task::request_body, tick::dot::duration};
+use crate::{
+    statistics::{self, Statistic},
+    task::request_body,
+};
 
 pub async fn vars(api: &Api) -> Answer {
-    let statistics = api.engine.statistics().await.unwrap_or_default();
+    let counted = api.engine.statistics().await.unwrap_or_default();
     let (tasks, enabled) = api.tasks.counts();
-    let memory = memory();
+    let memory = statistics::memory();
+    let show = |statistic: Statistic| {
+        let tags: Map<String, Value> =
+            statistic.tags.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+        let values: Map<String, Value> = statistic.values.into_iter().map(|(key, value)| (key, value.json())).collect();
+        let shown = json!({ "name": statistic.name, "tags": tags, "values": values });
+        (uuid::Uuid::new_v4().to_string(), shown)
+    };
+    let kapacitor = statistics::all(api, &counted).into_iter().map(show).collect();
     let pairs = [
         ("cluster_id", json!(api.server.cluster_id)),
         (
@@ -22,7 +32,7 @@ pub async fn vars(api: &Api) -> Answer {
             json!(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>()),
         ),
         ("host", json!(api.server.hostname)),
-        ("kapacitor", Value::Object(all(api, &statistics))),
+        ("kapacitor", Value::Object(kapacitor)),
         ("memstats", json!({ "Sys": memory, "HeapSys": memory, "Alloc": memory })),
         ("num_enabled_tasks", json!(enabled)),
         ("num_subscriptions", json!(api.subscriptions.count())),
@@ -34,78 +44,6 @@ pub async fn vars(api: &Api) -> Answer {
     ];
     let lines: Vec<String> = pairs.iter().map(|(key, value)| format!("{key:?}: {}", compact(value))).collect();
     Answer::raw_json(format!("{{\n{}\n}}\n", lines.join(",\n")))
-}
-
-fn all(api: &Api, statistics: &Statistics) -> Map<String, Value> {
-    let mut map = Map::new();
-    let mut put = |name: &str, tags: &[(&str, &str)], values: Vec<(String, Value)>| {
-        let server = &api.server;
-        let ids = [("cluster_id", &server.cluster_id), ("server_id", &server.server_id), ("host", &server.hostname)];
-        let mut all: Map<String, Value> = tags.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-        all.extend(ids.map(|(key, value)| (key.to_owned(), json!(value))));
-        let values: Map<String, Value> = values.into_iter().collect();
-        map.insert(uuid::Uuid::new_v4().to_string(), json!({ "name": name, "tags": all, "values": values }));
-    };
-    let count = |name: &str, count: u64| (name.to_owned(), json!(count));
-    for ingress in &statistics.ingress {
-        let tags = [
-            ("task_master", "main"),
-            ("database", &*ingress.database),
-            ("retention_policy", &*ingress.retention_policy),
-            ("measurement", &*ingress.measurement),
-        ];
-        put("ingress", &tags, vec![count("points_received", ingress.points)]);
-    }
-    for task in &statistics.tasks {
-        let kind =
-            if task.nodes.first().is_some_and(|node| node.name.starts_with("batch")) { "batch" } else { "stream" };
-        let held = [("groups", task.groups), ("bytes", task.bytes), ("groups_refused", task.groups_refused)];
-        put("tasks", &[("task", &*task.task), ("type", kind)], held.map(|(name, held)| count(name, held)).into());
-        for node in &task.nodes {
-            let tags = [
-                ("task", &*task.task),
-                ("node", &*node.name),
-                ("type", kind),
-                ("kind", node.name.trim_end_matches(|c: char| c.is_ascii_digit())),
-            ];
-            put("nodes", &tags, node_values(node));
-            for (child, taken) in &node.children {
-                let child = task.nodes.get(*child).map_or("", |child| &*child.name);
-                let tags = [("task", &*task.task), ("parent", &*node.name), ("child", child), ("type", kind)];
-                put("edges", &tags, vec![count("collected", *taken), count("emitted", *taken)]);
-            }
-        }
-        if let Some(source) = task.nodes.first() {
-            let tags = [("task", &*task.task), ("parent", "stream"), ("child", &*source.name), ("type", kind)];
-            put("edges", &tags, vec![count("collected", source.collected), count("emitted", source.collected)]);
-        }
-    }
-    for (topic, collected) in api.alerts.collected() {
-        put("topics", &[("id", &*topic)], vec![count("collected", collected)]);
-    }
-    let mut own: Vec<(String, Value)> = statistics.counters.iter().map(|(name, value)| count(name, *value)).collect();
-    own.extend(api.alerts.counters().map(|(name, value)| count(name, value)));
-    own.push(("uptime_seconds".to_owned(), json!(api.started.elapsed().as_secs_f64())));
-    own.push(count("shards", u64::from(statistics.shards)));
-    put("farad", &[], own);
-    map
-}
-
-fn node_values(node: &NodeStatistics) -> Vec<(String, Value)> {
-    let mut values = vec![
-        ("avg_exec_time_ns".to_owned(), json!(duration(node.avg_exec_time_ns))),
-        ("errors".to_owned(), json!(node.errors)),
-        ("working_cardinality".to_owned(), json!(node.working_cardinality)),
-    ];
-    values.extend(node.extra.iter().map(|(name, count)| (name.clone(), json!(count))));
-    values
-}
-
-/// Resident bytes of this process.
-fn memory() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
 pub fn routes() -> Answer {

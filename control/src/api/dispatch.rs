@@ -12,9 +12,12 @@ use super::{
     Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access,
     access_log::Line,
     answer::{Answer, Content},
-    config, debug, http_out, logs, metrics, page, recordings, replays, routes, service_tests, sideload, storage,
+    config, debug, http_out, logs, metrics, page, pprof, recordings, replays, routes, service_tests, sideload, storage,
     subscriptions, tasks, templates, topics, users,
 };
+
+/// Profiles are below it.
+const PPROF: &str = "/debug/pprof/";
 
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
     let started = std::time::Instant::now();
@@ -131,6 +134,9 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (_, "/subscriptions") => subscriptions::sync(api).await,
         (_, "/sideload/reload") => sideload::reload(api).await,
         (_, "/debug/vars") => debug::vars(api).await,
+        (_, pattern) if pattern.starts_with(PPROF) => {
+            pprof::get(api, path.get(PPROF.len()..).unwrap_or_default(), query).await
+        }
         (_, "/:routes") => debug::routes(),
         _ => Answer::not_found(),
     }

@@ -16,6 +16,7 @@ mod logs;
 mod metrics;
 mod options;
 mod page;
+mod pprof;
 mod recordings;
 mod replays;
 mod routes;
@@ -39,6 +40,7 @@ use crate::{
     config::Live,
     engine::Engine,
     influxdb::{Clusters, Subscriptions},
+    load::Loader,
     recording::Recordings,
     replay::Replays,
     store::Store,
@@ -74,6 +76,7 @@ pub struct Api {
     pub subscriptions: Subscriptions,
     pub started: Instant,
     pub latency: Arc<Latency>,
+    pub loader: Arc<Loader>,
     /// Log one line a request.
     pub log_requests: bool,
 }

@@ -39,6 +39,11 @@ pub const ROUTES: &[Route] = &[
     ("/subscriptions", &["POST"]),
     ("/sideload/reload", &["POST"]),
     ("/debug/vars", &["GET"]),
+    ("/debug/pprof/", &["GET"]),
+    ("/debug/pprof/cmdline", &["GET"]),
+    ("/debug/pprof/profile", &["GET"]),
+    ("/debug/pprof/symbol", &["GET"]),
+    ("/debug/pprof/trace", &["GET"]),
     ("/:routes", &["GET"]),
 ];
 

@@ -5,7 +5,7 @@ use dataplane::{http::Query, json, template::duration_text};
 use proto::value::Level;
 use serde_json::{Value, json};
 
-use super::{Api, answer::Answer};
+use super::{Api, answer::Answer, body};
 use crate::{
     alert::{EventState, HandlerError, SpecError, TopicHandler, TopicView},
     task::Pattern,
@@ -198,7 +198,7 @@ fn read(topic: &str, body: &[u8]) -> Result<TopicHandler, serde_json::Error> {
         #[serde(rename = "match")]
         condition: String,
     }
-    let Body { id, kind, options, condition } = serde_json::from_slice(body)?;
+    let Body { id, kind, options, condition } = body::read(body)?;
     Ok(TopicHandler { topic: topic.to_owned(), id, kind, options, condition })
 }
 

@@ -16,7 +16,8 @@ use bytes::BytesMut;
 use proto::{
     frame::{self, FrameError},
     limits::FRAME_BYTES_MAX,
-    message::{AlertEvent, Command, Hello, LINK_VERSION, Refusal, Reply, Report, Settings},
+    message::{AlertEvent, Command, Hello, LINK_VERSION, Refusal, Reply, Report, Request, Settings},
+    profile::ProfileKind,
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::{
@@ -26,7 +27,7 @@ use tokio::{
 };
 
 use super::{listeners::Listeners, recording::Recordings, tasks::Tasks};
-use crate::{logging, shard::command::Failure};
+use crate::{logging, profile, shard::command::Failure};
 
 /// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
 const WAITING_ALERTS: usize = 65_536;
@@ -145,9 +146,14 @@ impl Link {
             self.report(stream, &mut buffer, Report::Alert(event)).await?;
         }
         let (mut events, mut frames) = (Vec::with_capacity(ALERTS_AT_ONCE), Vec::new());
+        let (profiled, mut profiles) = mpsc::unbounded_channel();
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
+                if let Command::Profile { kind, .. } = command {
+                    take_profile(request, kind, profiled.clone());
+                    continue;
+                }
                 if let Command::Drain { .. } = command {
                     self.drain(stream, &mut buffer).await?;
                     self.report(stream, &mut buffer, Report::Reply { request, result: Ok(Reply::Done) }).await?;
@@ -179,6 +185,9 @@ impl Link {
                     if let Some(report) = self.recordings.file_ended(ended, &mut self.tasks).await {
                         self.report(stream, &mut buffer, report).await?;
                     }
+                }
+                Some((request, result)) = profiles.recv() => {
+                    self.report(stream, &mut buffer, Report::Reply { request, result }).await?;
                 }
                 Some(line) = next_line(&mut self.log) => {
                     self.report(stream, &mut buffer, Report::Log(line.to_string())).await?;
@@ -278,6 +287,7 @@ impl Link {
             Command::Record { recording, .. } => self.recordings.start(*recording, &mut self.tasks).await,
             Command::StopRecording { id, .. } => self.recordings.stop(&id, &mut self.tasks).await,
             Command::Drain { .. } => Err(Refusal::Draining),
+            Command::Profile { .. } => Err(Refusal::NoProfile("profiles are taken elsewhere".to_owned())),
         }
     }
 
@@ -321,6 +331,21 @@ async fn write(stream: &mut UnixStream, buffer: &mut BytesMut, mut frames: &[u8]
         }
     }
     Ok(())
+}
+
+/// An answer that comes later.
+type Later = (Request, Result<Reply, Refusal>);
+
+/// Takes a profile on a thread of its own.
+fn take_profile(request: Request, kind: ProfileKind, done: mpsc::UnboundedSender<Later>) {
+    let failed = done.clone();
+    let taking = move || {
+        let taken = profile::take(kind).map(|profile| Reply::Profile(Box::new(profile)));
+        let _ = done.send((request, taken.map_err(|error| Refusal::NoProfile(error.to_string()))));
+    };
+    if let Err(error) = std::thread::Builder::new().name("profile".to_owned()).spawn(taking) {
+        let _ = failed.send((request, Err(Refusal::NoProfile(error.to_string()))));
+    }
 }
 
 async fn read<T: serde::de::DeserializeOwned>(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<T, LinkError> {

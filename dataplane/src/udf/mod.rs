@@ -6,7 +6,7 @@
 
 mod describe;
 mod message;
-mod wire;
+pub mod wire;
 
 pub use describe::{DescribeError, describe};
 pub use message::{Begin, End, Info, OptionValue, Request, Response, UdfPoint, UdfValue};
