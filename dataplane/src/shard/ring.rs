@@ -198,25 +198,42 @@ impl Inbound {
         }
     }
 
-    /// The next item and its receiver, the receivers in turn.
+    /// The next item and its receiver: of those in front the body that was accepted first, so that a client that waits
+    /// for its answers finds its bodies in order, whatever connections they came by.
     pub fn pop(&mut self) -> Option<(usize, Item)> {
-        let receivers = self.receivers.len();
-        for step in 0..receivers {
-            let receiver = (self.next + step) % receivers;
-            if let Some(Ok(item)) = self.receivers.get_mut(receiver).map(Consumer::pop) {
-                self.next = receiver + 1;
-                fence(Ordering::SeqCst);
-                if let Some(signals) = self.signals.get(receiver)
-                    && signals.starved.load(Ordering::SeqCst)
-                    && signals.starved.swap(false, Ordering::SeqCst)
-                    && receiver != self.shard
-                {
-                    signals.wake.wake();
-                }
-                return Some((receiver, item));
-            }
+        let mut found = self.front()?;
+        // An earlier body may have been pushed after its ring was looked at and before the found one was.
+        while let Some(again) = self.front()
+            && again != found
+        {
+            found = again;
         }
-        None
+        let (_, _, receiver) = found;
+        let item = self.receivers.get_mut(receiver)?.pop().ok()?;
+        self.next = receiver + 1;
+        fence(Ordering::SeqCst);
+        if let Some(signals) = self.signals.get(receiver)
+            && signals.starved.load(Ordering::SeqCst)
+            && signals.starved.swap(false, Ordering::SeqCst)
+            && receiver != self.shard
+        {
+            signals.wake.wake();
+        }
+        Some((receiver, item))
+    }
+
+    /// Place of acceptance, turn and index of the receiver whose item is next. What is no body is of no place: it goes
+    /// at once, the receivers in turn.
+    fn front(&self) -> Option<(u64, usize, usize)> {
+        let receivers = self.receivers.len();
+        let fronts = self.receivers.iter().enumerate().filter_map(|(receiver, ring)| {
+            let order = match ring.peek().ok()? {
+                Item::Block(block) => block.order,
+                Item::Stopped(_) | Item::Forget => 0,
+            };
+            Some((order, (receiver + receivers - self.next % receivers) % receivers, receiver))
+        });
+        fronts.min()
     }
 }
 
@@ -266,6 +283,25 @@ mod tests {
         second.outbound.push();
         let order: Vec<_> = (0..4).map(|_| instance(first.inbound.pop())).collect();
         assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn bodies_come_in_the_order_in_which_they_were_accepted() {
+        let (mut first, mut second) = pair();
+        for (ends, orders) in [(&mut first, [2, 3, 6]), (&mut second, [1, 4, 5])] {
+            for order in orders {
+                let mut block = Block::default();
+                block.order = order;
+                ends.outbound.send(0, Item::Block(block));
+            }
+            ends.outbound.push();
+        }
+        let order = |item| match item {
+            (_, Item::Block(block)) => block.order,
+            other => panic!("{other:?}"),
+        };
+        let orders: Vec<u64> = std::iter::from_fn(|| first.inbound.pop()).map(order).collect();
+        assert_eq!(orders, [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
