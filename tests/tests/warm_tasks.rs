@@ -3,83 +3,23 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fmt::Write, rc::Rc, sync::Arc};
+use std::fmt::Write;
 
-use control::tick::{Lowering, Options, compile, vars::Vars};
-use dataplane::{
-    gate::Gate,
-    line::FastReader,
-    routing::TaskRoute,
-    shard::{
-        command::Effects,
-        outputs::{Dropped, ShardOutputs},
-        owner::Owner,
-        receiver::Receiver,
-        reingest::Reingest,
-    },
-};
-use farad_tests::staging::{receiver_of, stage};
-use proto::{
-    Plan,
-    message::Settings,
-    plan::{Dbrp, ServerInfo},
-};
-use tokio::sync::{mpsc, watch};
+use farad_tests::engine::Engine;
 
 const SERIES: usize = 1_000;
 const PASSES: usize = 20;
 const SECOND: i64 = 1_000_000_000;
 
-fn plan(script: &str) -> Plan {
-    let compiled = compile(script, Options { vars: &Vars::default() }).unwrap();
-    let lowering = Lowering {
-        task: "t",
-        master: "main",
-        dbrps: &[Dbrp { db: "db".into(), rp: "rp".into() }],
-        server: &ServerInfo { hostname: "h".into(), cluster_id: "c".into(), server_id: "s".into() },
-        endpoint: &|_| None,
-        influxdb: &|_| None,
-        sideload: &|_| Ok(Vec::new()),
-        udf: &|_| None,
-        globals: &Vec::new,
-        levels: &|_| Vec::new(),
-    };
-    compiled.pipeline.lower(&lowering).unwrap().0
-}
-
-/// Both halves of a shard with one task.
+/// Both halves of a shard with one task, and the time of its last points.
 struct Shard {
-    receiver: Receiver,
-    owner: Owner,
+    engine: Engine,
     seconds: i64,
 }
 
 impl Shard {
     fn new(script: &str) -> Shard {
-        let plan = plan(script);
-        let route = Arc::new(TaskRoute::new(1, &plan, 1));
-        let (failures, _) = mpsc::unbounded_channel();
-        let effects = Effects {
-            alerts: mpsc::channel(1).0,
-            posts: mpsc::channel(1).0,
-            influxdb: mpsc::channel(1).0,
-            udf: mpsc::channel(1).0,
-            failures,
-            relays: mpsc::channel(1).0,
-            gate: Arc::new(Gate::new(watch::channel(Settings::default()).1)),
-            inhibitors: Arc::default(),
-            taps: Default::default(),
-        };
-        let outputs = ShardOutputs {
-            shard: 0,
-            instance: 1,
-            effects,
-            dropped: Rc::<Dropped>::default(),
-            reingest: Rc::<Reingest>::default(),
-        };
-        let mut owner = Owner::new(0, 1);
-        owner.start(&plan, route.clone(), 0, outputs, Arc::default(), 0).unwrap();
-        Shard { receiver: receiver_of(FastReader::default(), vec![route]), owner, seconds: 1_700_000_000 }
+        Shard { engine: Engine::new(script).unwrap(), seconds: 1_700_000_000 }
     }
 
     /// Allocations of running a body of [`PASSES`] seconds.
@@ -96,17 +36,9 @@ impl Shard {
                 );
             }
         }
-        let committed = stage(&mut self.receiver, body.as_bytes(), usize::MAX).unwrap();
-        let owner = &mut self.owner;
-        let mut blocks = committed.blocks;
-        for (_, block) in &mut blocks {
-            owner.define(0, &mut block.definitions);
-        }
-        let run = || {
-            for (_, block) in &blocks {
-                owner.run(0, block, 0..block.len(), 0, |failure| panic!("{failure:?}"));
-            }
-        };
+        let blocks = self.engine.stage(body.as_bytes()).unwrap();
+        let engine = &mut self.engine;
+        let run = || engine.run(&blocks).unwrap();
         allocation_counter::measure(run).count_total
     }
 }
