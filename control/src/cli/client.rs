@@ -207,14 +207,9 @@ fn refusal(status: u16, body: &str) -> CliError {
     CliError::Failed(error.unwrap_or_else(|| format!("the server answered {status}: {}", body.trim_end())))
 }
 
-/// An error with its causes.
+/// An error with its causes, and what to do about it.
 fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
+    let mut text = dataplane::causes::with_causes(error);
     if error.is_connect() {
         text.push_str(". Is the server running there? (-url or KAPACITOR_URL say where it is)");
     }

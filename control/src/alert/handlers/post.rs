@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataplane::causes::with_causes;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::{DeliveryError, pipeline::Pipeline};
@@ -115,13 +116,6 @@ fn no_client() -> DeliveryError {
     DeliveryError::Http("no HTTP client could be made".to_owned())
 }
 
-/// The error with its causes; the outermost says only that something failed.
 fn http_error(error: reqwest::Error) -> DeliveryError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    DeliveryError::Http(text)
+    DeliveryError::Http(with_causes(&error))
 }
