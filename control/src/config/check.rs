@@ -126,7 +126,7 @@ fn text<'a>(table: &'a Table, name: &str) -> &'a str {
     table.get(name).and_then(toml::Value::as_str).unwrap_or_default()
 }
 
-fn flag(table: &Table, name: &str) -> bool {
+pub fn flag(table: &Table, name: &str) -> bool {
     table.get(name).and_then(toml::Value::as_bool).unwrap_or_default()
 }
 

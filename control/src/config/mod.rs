@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use check::flag;
 pub use duration::parse as parse_duration;
 pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
@@ -109,10 +110,9 @@ impl Config {
     pub fn global_services(&self) -> Vec<Global> {
         let global = |section: &services::Section| {
             let elements = self.elements(section.name).into_iter();
-            let is = |element: &toml::Table, name: &str| element.get(name).and_then(toml::Value::as_bool) == Some(true);
-            let mut global = elements.filter(|element| is(element, "enabled") && is(element, "global"));
+            let mut global = elements.filter(|element| flag(element, "enabled") && flag(element, "global"));
             let element = global.next()?;
-            Some(Global { kind: section.name, state_changes_only: is(element, "state-changes-only") })
+            Some(Global { kind: section.name, state_changes_only: flag(element, "state-changes-only") })
         };
         services::SECTIONS.iter().filter_map(global).collect()
     }

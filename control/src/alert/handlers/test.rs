@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::post;
 use crate::{
     alert::service,
-    config::{Config, Live},
+    config::{Config, Live, flag},
 };
 
 /// Sends a test message; `options` are complete. The error is what the API shows.
@@ -34,10 +34,7 @@ pub async fn test(live: &Live, service: &str, options: &Map<String, Value>) -> R
             sent.map_err(|error| error.to_string())
         }
         service => {
-            let enabled = config
-                .elements(service)
-                .into_iter()
-                .any(|element| element.get("enabled").and_then(toml::Value::as_bool).unwrap_or_default());
+            let enabled = config.elements(service).into_iter().any(|element| flag(element, "enabled"));
             Err(if enabled {
                 format!("tests of {service} are not supported by this version")
             } else {

@@ -79,15 +79,7 @@ impl Service for Alerta {
             body["correlate"] = named(&self.correlate)?.into();
         }
         if !self.attributes.is_empty() {
-            let mut attributes = serde_json::Map::new();
-            for (key, value) in &self.attributes {
-                let value = match value {
-                    Value::String(text) => Value::String(occasion.render(text)?),
-                    other => other.clone(),
-                };
-                attributes.insert(key.clone(), value);
-            }
-            body["attributes"] = attributes.into();
+            body["attributes"] = occasion.render_values(&self.attributes)?.into();
         }
         let prefix = match section.or(&self.token_prefix, "token-prefix") {
             "" => "Bearer",

@@ -58,13 +58,7 @@ impl Service for BigPanda {
         if automatic.contains("fields") {
             event.fields.iter().for_each(|(key, value)| drop(put(key, text(value).into())));
         }
-        for (key, value) in &self.attributes {
-            let value = match value {
-                Value::String(text) => Value::String(occasion.render(text)?),
-                other => other.clone(),
-            };
-            put(key, value);
-        }
+        body.extend(occasion.render_values(&self.attributes)?);
         let mut http = Http::json(section.url()?, json!(body), &[200, 201])
             .header("Authorization", format!("Bearer {}", section.text("token")));
         http.insecure = section.flag("insecure-skip-verify");

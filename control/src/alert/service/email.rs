@@ -25,11 +25,10 @@ impl Service for Email {
         if to.is_empty() {
             return Err(ServiceError::new("cannot send mail: no recipients, neither of the handler nor in [smtp] to"));
         }
-        let user = section.text("username");
         Ok(Message::Mail(Mail {
             host: section.text("host").to_owned(),
             port: u16::try_from(section.integer("port")).unwrap_or(25),
-            login: (!user.is_empty()).then(|| (user.to_owned(), section.text("password").to_owned())),
+            login: section.login(),
             insecure: section.flag("no-verify"),
             from: section.text("from").to_owned(),
             to,

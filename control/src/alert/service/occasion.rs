@@ -41,6 +41,21 @@ impl Occasion<'_> {
         self.event.tags.iter().find(|(tag, _)| tag == key).map(|(_, value)| value.as_str())
     }
 
+    /// Fills in the texts among named values, which are templates; others stay as they are.
+    pub fn render_values(
+        &self,
+        values: &BTreeMap<String, Json>,
+    ) -> Result<serde_json::Map<String, Json>, ServiceError> {
+        let render = |(key, value): (&String, &Json)| {
+            let value = match value {
+                Json::String(text) => Json::String(self.render(text)?),
+                other => other.clone(),
+            };
+            Ok((key.clone(), value))
+        };
+        values.iter().map(render).collect()
+    }
+
     /// Fills in a template.
     pub fn render(&self, text: &str) -> Result<String, ServiceError> {
         if !text.contains("{{") {

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::ServiceError;
-use crate::config::services;
+use crate::config::{flag, services};
 
 /// One element, enabled.
 pub struct Section<'a>(&'a Table);
@@ -40,8 +40,14 @@ impl<'a> Section<'a> {
         if own.is_empty() { self.text(name) } else { own }
     }
 
+    /// User name and password; none without a user name.
+    pub fn login(&self) -> Option<(String, String)> {
+        let user = self.text("username");
+        (!user.is_empty()).then(|| (user.to_owned(), self.text("password").to_owned()))
+    }
+
     pub fn flag(&self, name: &str) -> bool {
-        self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
+        flag(self.0, name)
     }
 
     pub fn integer(&self, name: &str) -> i64 {

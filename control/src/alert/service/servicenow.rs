@@ -56,23 +56,15 @@ impl Service for ServiceNow {
             "description": cut(&event.message, DESCRIPTION_BYTES),
         });
         if !self.additional_info.is_empty() {
-            let mut more = serde_json::Map::new();
-            for (name, value) in &self.additional_info {
-                let value = match value {
-                    Value::String(text) => Value::String(occasion.render(text)?),
-                    other => other.clone(),
-                };
-                more.insert(name.clone(), value);
-            }
-            record["additional_info"] = Value::String(Value::Object(more).to_string());
+            let more = Value::Object(occasion.render_values(&self.additional_info)?);
+            record["additional_info"] = Value::String(more.to_string());
         }
         let url = section.or(&self.url, "url");
         if url.is_empty() {
             return Err(ServiceError::new("neither the handler nor the section has a url"));
         }
         let mut http = Http::json(url, json!({"records": [record]}), &[200]);
-        let user = section.text("username");
-        http.basic_auth = (!user.is_empty()).then(|| (user.to_owned(), section.text("password").to_owned()));
+        http.basic_auth = section.login();
         Ok(Message::Http(http))
     }
 }

@@ -72,11 +72,8 @@ impl Service for Zenoss {
             "collector": section.or(&self.collector, "collector"),
             "message": cut(&occasion.render(&self.message)?, MESSAGE_BYTES),
         });
-        for (key, value) in &self.custom_fields {
-            data[key] = match value {
-                Value::String(text) => Value::String(occasion.render(text)?),
-                other => other.clone(),
-            };
+        for (key, value) in occasion.render_values(&self.custom_fields)? {
+            data[key] = value;
         }
         let body = json!({
             "action": section.or(&self.action, "action"),
@@ -86,8 +83,7 @@ impl Service for Zenoss {
             "tid": if self.tid == 0 { section.integer("tid") } else { self.tid },
         });
         let mut http = Http::json(section.url()?, body, &[200]);
-        let user = section.text("username");
-        http.basic_auth = (!user.is_empty()).then(|| (user.to_owned(), section.text("password").to_owned()));
+        http.basic_auth = section.login();
         Ok(Message::Http(http))
     }
 }
