@@ -28,18 +28,9 @@ use crate::staging::{receiver_of, stage};
 /// The plan of a stream task on database `db`, retention policy `rp`.
 pub fn plan(script: &str) -> Result<Plan, String> {
     let compiled = compile(script, Options { vars: &Vars::default() }).map_err(|error| error.to_string())?;
-    let lowering = Lowering {
-        task: "t",
-        master: "main",
-        dbrps: &[Dbrp { db: "db".into(), rp: "rp".into() }],
-        server: &ServerInfo { hostname: "h".into(), cluster_id: "c".into(), server_id: "s".into() },
-        endpoint: &|_| None,
-        influxdb: &|_| None,
-        sideload: &|_| Ok(Vec::new()),
-        udf: &|_| None,
-        globals: &Vec::new,
-        levels: &|_| Vec::new(),
-    };
+    let dbrps = [Dbrp { db: "db".into(), rp: "rp".into() }];
+    let server = ServerInfo { hostname: "h".into(), cluster_id: "c".into(), server_id: "s".into() };
+    let lowering = Lowering::bare("t", &dbrps, &server);
     compiled.pipeline.lower(&lowering).map(|(plan, _)| plan).map_err(|error| error.to_string())
 }
 

@@ -44,18 +44,7 @@ fn outcome(source: &str, file: &str) -> io::Result<(Option<String>, Option<Strin
     let dbrps =
         if compiled.dbrps.is_empty() { vec![Dbrp { db: "d".to_owned(), rp: "r".to_owned() }] } else { compiled.dbrps };
     let server = ServerInfo::default();
-    let lowering = Lowering {
-        task: "t",
-        master: "main",
-        dbrps: &dbrps,
-        server: &server,
-        endpoint: &|_| None,
-        influxdb: &|_| None,
-        sideload: &|_| Ok(Vec::new()),
-        udf: &|_| None,
-        globals: &Vec::new,
-        levels: &|_| Vec::new(),
-    };
+    let lowering = Lowering::bare("t", &dbrps, &server);
     let plan = match compiled.pipeline.lower(&lowering) {
         Ok((plan, _)) => Some(laid_out(&serde_json::to_value(plan)?, 0) + "\n"),
         Err(error) => {

@@ -58,6 +58,24 @@ pub struct Lowering<'a> {
     pub levels: &'a dyn Fn(&[String]) -> Vec<TopicLevel>,
 }
 
+impl<'a> Lowering<'a> {
+    /// On a server without sections, files and functions.
+    pub fn bare(task: &'a str, dbrps: &'a [Dbrp], server: &'a ServerInfo) -> Lowering<'a> {
+        Lowering {
+            task,
+            master: "main",
+            dbrps,
+            server,
+            endpoint: &|_| None,
+            influxdb: &|_| None,
+            sideload: &|_| Ok(Vec::new()),
+            udf: &|_| None,
+            globals: &Vec::new,
+            levels: &|_| Vec::new(),
+        }
+    }
+}
+
 /// The handlers of an alert node's own topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeHandlers {
@@ -108,16 +126,10 @@ impl Pipeline {
     pub fn refusals(&self, dbrps: &[Dbrp]) -> Vec<(&PipelineNode, LowerError)> {
         let server = ServerInfo::default();
         let lowering = Lowering {
-            task: "",
-            master: "main",
-            dbrps,
-            server: &server,
             endpoint: &|_| Some(Endpoint::default()),
             influxdb: &|_| Some(InfluxDbTarget::default()),
-            sideload: &|_| Ok(Vec::new()),
             udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
-            globals: &Vec::new,
-            levels: &|_| Vec::new(),
+            ..Lowering::bare("", dbrps, &server)
         };
         let refusal = |node| {
             let checked = start::check(self, node, dbrps).and_then(|()| lower(node, &lowering).map(|_| ()));

@@ -33,18 +33,8 @@ fn compiled(source: &str) -> Result<String, ()> {
 
 fn told(compiled: &Compiled) -> String {
     let server = ServerInfo::default();
-    let lowering = Lowering {
-        task: "t",
-        master: "main",
-        dbrps: &compiled.dbrps,
-        server: &server,
-        endpoint: &|_| Some(Endpoint::default()),
-        influxdb: &|_| None,
-        sideload: &|_| Ok(Vec::new()),
-        udf: &|_| None,
-        globals: &Vec::new,
-        levels: &|_| Vec::new(),
-    };
+    let lowering =
+        Lowering { endpoint: &|_| Some(Endpoint::default()), ..Lowering::bare("t", &compiled.dbrps, &server) };
     let mut told = dot::plain("t", &compiled.pipeline);
     told += &match compiled.pipeline.lower(&lowering) {
         Ok(lowered) => format!("{lowered:?}"),

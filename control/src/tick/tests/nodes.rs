@@ -20,18 +20,7 @@ fn error(script: &str) -> String {
 fn start(script: &str) -> Result<Plan, String> {
     let server = ServerInfo::default();
     let dbrps = [Dbrp { db: "d".to_owned(), rp: "r".to_owned() }];
-    let lowering = Lowering {
-        task: "t",
-        master: "main",
-        dbrps: &dbrps,
-        server: &server,
-        endpoint: &|_| None,
-        influxdb: &|_| None,
-        sideload: &|_| Ok(Vec::new()),
-        udf: &|_| None,
-        globals: &Vec::new,
-        levels: &|_| Vec::new(),
-    };
+    let lowering = Lowering::bare("t", &dbrps, &server);
     let compiled = check(script).unwrap();
     compiled.pipeline.lower(&lowering).map(|(plan, _)| plan).map_err(|error| error.to_string())
 }
