@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use libtest_mimic::{Arguments, Failed, Trial};
+
 use crate::{
     http::{self, Answer, encode},
     server::until,
@@ -17,6 +19,19 @@ use crate::{
 /// Whether `influxd` can be started here; `scripts/test` installs it where it may.
 pub fn is_installed() -> bool {
     Command::new("influxd").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// What each of such a test's trials does.
+pub type Test = fn() -> Result<(), Failed>;
+
+/// Runs trials by name; without `influxd` they are shown as ignored. Ends the process.
+pub fn run_trials(tests: &[(&str, Test)]) -> ! {
+    let installed = is_installed();
+    let trial = |(name, test): &(&str, Test)| {
+        let name = if installed { (*name).to_owned() } else { format!("{name}: SKIPPED, influxd is not installed") };
+        Trial::test(name, *test).with_ignored_flag(!installed)
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests.iter().map(trial).collect()).exit();
 }
 
 /// Killed when it is dropped.

@@ -9,16 +9,10 @@ use farad_tests::{
     server::{Server, until},
     sink::Sink,
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 
 fn main() {
-    let installed = influxdb::is_installed();
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
-        let name = if installed { name.to_owned() } else { format!("{name}: SKIPPED, influxd is not installed") };
-        Trial::test(name, test).with_ignored_flag(!installed)
-    };
-    let trials = vec![trial("batch_tasks", batch_tasks), trial("subscriptions", subscriptions)];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    influxdb::run_trials(&[("batch_tasks", batch_tasks), ("subscriptions", subscriptions)]);
 }
 
 /// A server that has this InfluxDB as its default cluster.

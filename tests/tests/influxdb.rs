@@ -9,19 +9,13 @@ use farad_tests::{
     server::{Server, until},
     sink::Sink,
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 
 fn main() {
-    let installed = influxdb::is_installed();
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
-        let name = if installed { name.to_owned() } else { format!("{name}: SKIPPED, influxd is not installed") };
-        Trial::test(name, test).with_ignored_flag(!installed)
-    };
-    let trials = vec![
-        trial("alerts_of_internal", alerts_of_internal),
-        trial("points_are_written_and_databases_created", points_are_written_and_databases_created),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    influxdb::run_trials(&[
+        ("alerts_of_internal", alerts_of_internal),
+        ("points_are_written_and_databases_created", points_are_written_and_databases_created),
+    ]);
 }
 
 /// Every type of field, tags of the node, a created database; one buffer by its size and one by its interval.

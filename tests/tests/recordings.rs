@@ -123,6 +123,19 @@ fn a_dead_data_plane_fails_its_recordings_and_leaves_no_file() {
     assert_eq!(ended(&server, "/recordings/again")["status"], "finished");
 }
 
+/// Kills the control plane while `r` is recorded and `p` replayed: the next one says of both that they failed, and why.
+fn kill_control_and_find_failed(server: &mut Server) {
+    signal(server.control_pid(), "KILL");
+    server.wait(LIMIT).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(LIMIT).unwrap();
+    for path in ["/recordings/r", "/replays/p"] {
+        let entry = ended(server, path);
+        assert_eq!(entry["status"], "failed", "{entry}");
+        assert!(entry["error"].as_str().unwrap().contains("unexpected shutdown"), "{entry}");
+    }
+}
+
 #[test]
 fn a_dead_control_plane_fails_its_recordings_and_replays() {
     let (mut server, folder) = start();
@@ -134,15 +147,7 @@ fn a_dead_control_plane_fails_its_recordings_and_replays() {
     assert_eq!(server.write("d", "r", &noise(0, 5_000)).unwrap().status, 204);
     let body = json!({ "id": "p", "task": "t", "recording": "first", "clock": "real" });
     assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
-    signal(server.control_pid(), "KILL");
-    server.wait(LIMIT).unwrap();
-    server.restart_control().unwrap();
-    server.wait_until_up(LIMIT).unwrap();
-    for path in ["/recordings/r", "/replays/p"] {
-        let entry = ended(&server, path);
-        assert_eq!(entry["status"], "failed", "{entry}");
-        assert!(entry["error"].as_str().unwrap().contains("unexpected shutdown"), "{entry}");
-    }
+    kill_control_and_find_failed(&mut server);
     let only_first = || files(folder.path()) == [folder.path().join("first.srpl")];
     assert!(until(LIMIT, only_first), "{:?}", files(folder.path()));
     assert_eq!(server.write("d", "r", &noise(0, 100)).unwrap().status, 204);
@@ -247,15 +252,7 @@ fn a_dead_control_plane_fails_recordings_and_replays_of_queries() {
     assert_eq!(call(&server, "POST", "/recordings/batch", Some(range("r"))).unwrap().0, 201);
     assert_eq!(call(&server, "POST", "/replays/batch", Some(range("p"))).unwrap().0, 201);
     assert!(until(LIMIT, || influxdb.queries().len() >= 2), "{:?}\n{}", influxdb.queries(), server.log());
-    signal(server.control_pid(), "KILL");
-    server.wait(LIMIT).unwrap();
-    server.restart_control().unwrap();
-    server.wait_until_up(LIMIT).unwrap();
-    for path in ["/recordings/r", "/replays/p"] {
-        let entry = ended(&server, path);
-        assert_eq!(entry["status"], "failed", "{entry}");
-        assert!(entry["error"].as_str().unwrap().contains("unexpected shutdown"), "{entry}");
-    }
+    kill_control_and_find_failed(&mut server);
     assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
 }
 
