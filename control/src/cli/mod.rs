@@ -14,7 +14,9 @@ mod define;
 mod define_template;
 mod define_topic_handler;
 mod delete;
+mod export;
 mod flags;
+mod import;
 mod input;
 mod level;
 mod list;
@@ -125,6 +127,8 @@ fn run(server: &Server, verb: &str, arguments: &[String]) -> Result<(), CliError
         }
         "service-tests" => service_tests::run(server, arguments),
         "backup" => backup::run(server, arguments),
+        "export" => export::run(server, arguments),
+        "import" => import::run(server, arguments),
         "check" => script::check(arguments),
         "fmt" => script::fmt(arguments),
         "version" | "-version" | "--version" => version(arguments),

@@ -100,6 +100,18 @@ pub const VERBS: &[Verb] = &[
     verb("vars", "", "all statistics in JSON", &[]),
     verb("service-tests", "PATTERN...", "send a test message through services", &[]),
     verb("backup", "FILE", "copy the server's store", &[]),
+    verb(
+        "export",
+        "",
+        "write all templates, tasks and topic handlers of a server (or Kapacitor) to standard output",
+        &[],
+    ),
+    verb(
+        "import",
+        "[-overwrite] [-no-enable] FILE",
+        "make what an export holds (on a Kapacitor, too)",
+        &["-overwrite   replace what is there already", "-no-enable   leave all tasks disabled"],
+    ),
     verb("check", "FILE...", "say what is wrong with TICKscripts, without a server", &[]),
     verb("fmt", "[-check] FILE...", "bring TICKscripts into their standard form", &[]),
     verb("version", "", "print the version", &[]),
