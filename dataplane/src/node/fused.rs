@@ -2,9 +2,10 @@
 //!
 //! Only where every row that a window emits came after its last emission, so that nothing needs to be kept: period equals
 //! every, and no first window that is longer. Then each point belongs to exactly one emission, in order of arrival, and an
-//! accumulator a child says the same as the rows would. The statistics of the children stay theirs.
+//! accumulator a child says the same as the rows would. Behind a barrier the first points may be older than their window;
+//! rows would leave it when it closes, so they are not counted. The statistics of the children stay theirs.
 
-use std::{ops::Range, rc::Rc};
+use std::{collections::HashSet, ops::Range, rc::Rc};
 
 use proto::plan::{InfluxQl, InfluxQlFunction, Window};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ struct Fused {
     windows: GroupStates<State>,
     /// By group, then in the order of the aggregates.
     accumulators: Vec<Accumulated>,
+    /// Numbers of groups whose window a barrier began and that no point has come into yet.
+    begun: HashSet<u32, ahash::RandomState>,
 }
 
 /// One child of the window.
@@ -97,6 +100,7 @@ pub fn fuse(window: &Window, children: &[&InfluxQl]) -> Option<Box<dyn Operator>
         empty: Name::new("").ok()?,
         windows: GroupStates::default(),
         accumulators: Vec::new(),
+        begun: HashSet::default(),
     }))
 }
 
@@ -179,11 +183,30 @@ impl Fused {
         if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
             self.emit(point.group, point.time, out)?;
         }
-        let places = self.places(point.group.index);
+        self.make_room(point.group.index);
+        Ok(())
+    }
+
+    /// Makes a group have accumulators.
+    fn make_room(&mut self, index: u32) {
+        let places = self.places(index);
         if places.end > self.accumulators.len() {
             self.accumulators.resize(places.end, Accumulated::default());
         }
-        Ok(())
+    }
+
+    /// Whether a point of a group is older than its window, with no point of the window before it.
+    #[inline]
+    fn is_stale(&mut self, index: u32, time: i64) -> bool {
+        if self.begun.is_empty() || !self.begun.contains(&index) {
+            return false;
+        }
+        let end = self.windows.at_mut(index).map_or(i64::MIN, |state| state.next_emit);
+        let is_stale = time < end.saturating_sub(self.clock.period);
+        if !is_stale {
+            self.begun.remove(&index);
+        }
+        is_stale
     }
 
     /// Time has reached `now`, behind the end of the group's window.
@@ -204,6 +227,7 @@ impl Fused {
     fn forget(&mut self, group: &Group) {
         let places = self.places(group.index);
         self.accumulators.get_mut(places).unwrap_or_default().fill(Accumulated::default());
+        self.begun.remove(&group.index);
     }
 }
 
@@ -225,6 +249,9 @@ impl Accumulated {
 impl Operator for Fused {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.turn(point, out)?;
+        if self.is_stale(point.group.index, point.time) {
+            return Ok(());
+        }
         let places = self.places(point.group.index);
         let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
         for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
@@ -242,6 +269,9 @@ impl Operator for Fused {
             {
                 out.context.order = arrival.order();
                 self.turn(&point, out)?;
+            }
+            if self.is_stale(index, time) {
+                continue;
             }
             let places = self.places(index);
             let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
@@ -265,12 +295,19 @@ impl Operator for Fused {
         Err(Fault::new("cannot window a batch"))
     }
 
-    /// Plans whose windows a barrier can reach are not fused; one that comes all the same moves the clock and ends here.
+    /// A barrier moves the clock like a point, and ends here.
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        match self.windows.get_mut(barrier.group) {
-            Some(state) if barrier.time >= state.next_emit => self.emit(barrier.group, barrier.time, out),
-            _ => Ok(()),
+        let (clock, groups) = (self.clock, self.windows.len());
+        let new = || State { name: barrier.name, next_emit: clock.first(barrier.time) };
+        let ends = barrier.time >= self.windows.get_or_insert_with(barrier.group, new).next_emit;
+        if ends {
+            self.emit(barrier.group, barrier.time, out)?;
         }
+        if ends || self.windows.len() > groups {
+            self.make_room(barrier.group.index);
+            self.begun.insert(barrier.group.index);
+        }
+        Ok(())
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -286,7 +323,8 @@ impl Operator for Fused {
         let step = (accumulators / 1_024).max(1);
         let rests = self.accumulators.iter().step_by(step).filter(|accumulated| accumulated.rest.is_some()).count();
         let behind = (rests * step).min(accumulators) * REST_BYTES;
-        self.windows.bytes(|_| 0) + self.accumulators.capacity() * size_of::<Accumulated>() + behind
+        let begun = self.begun.capacity() * size_of::<u32>();
+        self.windows.bytes(|_| 0) + self.accumulators.capacity() * size_of::<Accumulated>() + behind + begun
     }
 
     fn cardinality(&self) -> u64 {
@@ -294,12 +332,12 @@ impl Operator for Fused {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&(&self.windows, &self.accumulators))
+        to_state(&(&self.windows, &self.accumulators, &self.begun))
     }
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
-        let (windows, accumulators) = from_state(state)?;
-        (self.windows, self.accumulators) = (GroupStates::restore(windows, groups), accumulators);
+        let (windows, accumulators, begun) = from_state(state)?;
+        (self.windows, self.accumulators, self.begun) = (GroupStates::restore(windows, groups), accumulators, begun);
         Ok(())
     }
 }
