@@ -10,6 +10,7 @@ mod bodies;
 mod http;
 pub mod lines;
 mod load;
+pub mod memory;
 mod process;
 mod receiver;
 pub mod replay;
@@ -40,6 +41,8 @@ pub enum BenchError {
     /// A definition or another call of the API that was refused.
     #[error("{call}: {status} {answer}")]
     Refused { call: String, status: u16, answer: String },
+    #[error("not all of {0} points were worked on in a minute")]
+    NotDone(u64),
     #[error("{0} scenarios failed; their notes say why")]
     Failed(usize),
 }

@@ -117,7 +117,8 @@ stream
         .post('{receiver}')
 ";
 
-const INGEST: Scenario = Scenario {
+/// What most scenarios are but for a few things.
+pub const INGEST: Scenario = Scenario {
     name: "none",
     about: "no task: receive, frame, validate, find the series",
     tasks: Tasks::None,
