@@ -1,11 +1,14 @@
-//! `export` and `import`: the definitions of one server on another one.
+//! Definitions leave a server and come to another one, or back: `export` and `import`, `backup` and its way back.
 
 // What helps a test may panic as the test may.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
-use farad_tests::server::{Server, binaries};
+use farad_tests::{
+    process,
+    server::{Server, binaries, until},
+};
 use serde_json::{Value, json};
 
 struct Output {
@@ -118,4 +121,23 @@ fn what_is_refused_is_named_and_the_rest_is_made() {
         assert_eq!(output.status, 3, "{text}");
         assert!(output.err.contains(expected), "{}", output.err);
     }
+}
+
+#[test]
+fn a_backup_put_back_is_the_server_of_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, file) = (folder.path().join("backup"), folder.path().join("export.json"));
+    let mut server = filled();
+    let before = export(&server, &file);
+    assert_eq!(farad(&server, &["backup", &copy.to_string_lossy()]).status, 0);
+    assert_eq!(farad(&server, &["delete", "tasks", "*"]).status, 0);
+    assert_eq!(server.define("later", "stream|from()|log()").unwrap(), 200);
+
+    process::signal(server.control_pid(), "TERM");
+    assert!(server.wait(Duration::from_secs(10)).unwrap().is_some_and(|status| status.success()));
+    std::fs::copy(&copy, server.data.path().join("farad.store").join("data.mdb")).unwrap();
+    server.restart_control().unwrap();
+    server.wait_until_up(Duration::from_secs(20)).unwrap();
+    assert_eq!(export(&server, &file), before);
+    assert!(until(Duration::from_secs(5), || server.is_executing("own-dbrp") && server.is_executing("of-template")));
 }
