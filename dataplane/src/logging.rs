@@ -16,7 +16,8 @@ use std::{
 };
 
 use crate::json;
-pub use logfmt::{pairs, to_json};
+pub use logfmt::{pair, pairs, to_json};
+use proto::plan::LogLevel;
 use tokio::sync::mpsc;
 use tracing::{
     Event, Level, Subscriber,
@@ -104,6 +105,22 @@ pub fn publish(line: &str) {
     TAPPED.store(taps.len(), Ordering::Relaxed);
 }
 
+/// A line of a task's node: `pairs` are in logfmt, each with a blank before it.
+pub fn of_node(level: LogLevel, task_master: Option<&str>, task: &str, node: &str, message: &str, pairs: &str) {
+    const SERVICE: &str = "kapacitor";
+    match level {
+        LogLevel::Debug => {
+            tracing::debug!(target: "task", service = SERVICE, task_master, task, node, line = pairs, "{message}");
+        }
+        LogLevel::Info => {
+            tracing::info!(target: "task", service = SERVICE, task_master, task, node, line = pairs, "{message}");
+        }
+        LogLevel::Error => {
+            tracing::error!(target: "task", service = SERVICE, task_master, task, node, line = pairs, "{message}");
+        }
+    }
+}
+
 struct Logfmt;
 
 impl<S: Subscriber> Layer<S> for Logfmt {
@@ -125,15 +142,9 @@ impl<S: Subscriber> Layer<S> for Logfmt {
         event.record(&mut visitor);
         let mut line = stamp();
         line.push_str(&format!(" lvl={word}"));
-        if visitor.message.starts_with("msg=") {
-            // A node's own line is complete.
-            line.push_str(&visitor.context);
-            line.push(' ');
-            line.push_str(&visitor.message);
-        } else {
-            logfmt::pair("msg", &visitor.message, &mut line);
-            line.push_str(&visitor.context);
-        }
+        logfmt::pair("msg", &visitor.message, &mut line);
+        line.push_str(&visitor.context);
+        line.push_str(&visitor.line);
         line.push_str(&visitor.pairs);
         line.push('\n');
         if written && let Some(output) = OUTPUT.get() {
@@ -168,6 +179,8 @@ fn stamp() -> String {
 struct Pairs {
     message: String,
     context: String,
+    /// Pairs that are written already.
+    line: String,
     pairs: String,
 }
 
@@ -175,6 +188,7 @@ impl Visit for Pairs {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
+            "line" => value.clone_into(&mut self.line),
             name @ ("service" | "task_master" | "task" | "node") => logfmt::pair(name, value, &mut self.context),
             name @ ("cluster_id" | "server_id") => logfmt::pair(name, value, &mut self.pairs),
             name => logfmt::pair(&name.replace('_', "-"), value, &mut self.pairs),

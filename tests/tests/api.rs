@@ -174,3 +174,97 @@ fn definitions_are_loaded_from_a_folder_and_go_with_their_files() {
     assert_eq!(load.unwrap()["values"]["errors"], 1);
     assert_eq!((status("tasks/plain/two"), status("tasks/bad")), (200, 404));
 }
+
+#[test]
+fn what_is_no_part_of_the_api_has_none_of_its_headers() {
+    let server = Server::start(1, &[]).unwrap();
+    for method in ["PURGE", "TRACE", "get"] {
+        let answer = server.call(method, "/kapacitor/v1/ping", None).unwrap();
+        assert_eq!((answer.status, answer.header("request-id")), (404, None), "{method}");
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(answer.text(), "{\n    \"error\": \"Not Found\"\n}");
+    }
+    let answer = server.call("GET", "/kapacitor//v1/ping?a=\"b", None).unwrap();
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/kapacitor/v1/ping?a=\"b")));
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(answer.text().contains("?a=&quot;b"), "{}", answer.text());
+}
+
+#[test]
+fn endpoints_of_running_tasks_are_routes() {
+    let server = Server::start(1, &[]).unwrap();
+    assert_eq!(server.define("t", "stream|from()|httpOut('a b')\nstream|from()|httpOut('c')").unwrap(), 200);
+    let routes = || server.call("GET", "/kapacitor/v1/:routes", None).unwrap().json();
+    let listed = routes();
+    assert_eq!(listed["/kapacitor/v1/tasks/t/a b"], json!(["GET"]));
+    assert_eq!(listed["/kapacitor/v1/tasks/t/c"], json!(["GET"]));
+    server.call("DELETE", "/kapacitor/v1/tasks/t", None).unwrap();
+    assert_eq!(routes()["/kapacitor/v1/tasks/t/c"], json!(null));
+}
+
+#[test]
+fn answers_say_the_first_base_whichever_was_asked() {
+    let server = Server::start(1, &[]).unwrap();
+    let href = |path: &str| {
+        let answer = server.call("GET", &format!("/kapacitor/v1preview/alerts/topics{path}"), None).unwrap().json();
+        answer["link"]["href"].clone()
+    };
+    assert_eq!(href("?pattern=*"), "/kapacitor/v1/alerts/topics?pattern=*");
+    assert_eq!(href("/x/handlers?pattern=a"), "/kapacitor/v1/alerts/topics/x/handlers?pattern=a");
+}
+
+#[test]
+fn log_levels_have_their_spellings() {
+    let server = Server::start(1, &[]).unwrap();
+    let level = |body: &str| {
+        let answer = server.call("POST", "/kapacitor/v1/loglevel", Some(body)).unwrap();
+        (answer.status, answer.json()["error"].as_str().unwrap_or_default().to_owned())
+    };
+    for word in ["DEBUG", "debug", "INFO", "info", "ERROR", "error"] {
+        assert_eq!(level(&format!("{{\"Level\":\"{word}\"}}")).0, 204, "{word}");
+    }
+    for word in ["Info", "WARN", "OFF", ""] {
+        assert_eq!(level(&format!("{{\"level\":\"{word}\"}}")), (400, "invalid log level".to_owned()));
+    }
+    assert_eq!(level(""), (400, "invalid json: EOF".to_owned()));
+    assert!(level("[]").1.starts_with("invalid json: "));
+}
+
+/// Services that came after the clients that know 1.5 are listed once they are configured, and can be tried before.
+#[test]
+fn newer_services_are_listed_once_they_are_configured() {
+    let server = Server::start(1, &[]).unwrap();
+    let names = || {
+        let all = server.call("GET", "/kapacitor/v1/service-tests?pattern=t*", None).unwrap().json();
+        all["services"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["talk", "telegram", "triton"]);
+    let answer = server.call("POST", "/kapacitor/v1/service-tests/teams", Some("null")).unwrap();
+    assert_eq!(answer.text(), "{\"success\":false,\"message\":\"service is not enabled\"}\n");
+    let set = json!({ "set": { "channel-url": "http://127.0.0.1:1/", "enabled": true } }).to_string();
+    assert_eq!(server.call("POST", "/kapacitor/v1/config/teams/", Some(&set)).unwrap().status, 204);
+    assert_eq!(names(), ["talk", "teams", "telegram", "triton"]);
+    let answer = server.call("POST", "/kapacitor/v1/service-tests/teams", Some("null")).unwrap();
+    assert_eq!(answer.json()["success"], false);
+    assert!(answer.text().contains("127.0.0.1:1"), "it was tried: {}", answer.text());
+    // Options that 1.5 does not know stay out of sight, too.
+    let influxdb = server.call("GET", "/kapacitor/v1/config/influxdb/default", None).unwrap().json();
+    assert_eq!(influxdb["options"].get("compression"), None, "{influxdb}");
+    let set = json!({ "set": { "compression": "gzip" } }).to_string();
+    assert_eq!(server.call("POST", "/kapacitor/v1/config/influxdb/default", Some(&set)).unwrap().status, 204);
+    let influxdb = server.call("GET", "/kapacitor/v1/config/influxdb/default", None).unwrap().json();
+    assert_eq!(influxdb["options"]["compression"], "gzip");
+}
+
+/// A line of a log node has its message and its context where all lines have them.
+#[test]
+fn lines_of_log_nodes_are_ordered_as_others() {
+    let server = Server::start(1, &[]).unwrap();
+    assert_eq!(server.define("t", "stream|from()|log().prefix('a b')").unwrap(), 200);
+    server.write("d", "r", "m,h=x v=1,s=\"y=z\" 5").unwrap();
+    let line = || server.log().lines().find(|line| line.contains("msg=point")).map(str::to_owned);
+    assert!(until(Duration::from_secs(5), || line().is_some()), "{}", server.log());
+    let expected = " lvl=info msg=point service=kapacitor task_master=main task=t node=log2 prefix=\"a b\" name=m db=d rp=r \
+                    group= tag_h=x field_v=1 field_s=y=z time=1970-01-01T00:00:00.000000005Z";
+    assert!(line().unwrap().ends_with(expected), "{}", line().unwrap());
+}

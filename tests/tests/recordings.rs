@@ -231,6 +231,29 @@ fn a_dead_data_plane_fails_its_replays_and_leaves_the_recording() {
     assert_eq!(ended(&server, "/replays/again")["status"], "finished");
 }
 
+#[test]
+fn a_replay_that_runs_shows_what_it_has_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = "d\nr\ncpu v=1 0\nd\nr\ncpu v=2 1000000\nd\nr\ncpu v=3 600000000000\n";
+    let mut file = GzEncoder::new(std::fs::File::create(folder.path().join("r.srpl")).unwrap(), Compression::fast());
+    file.write_all(points.as_bytes()).unwrap();
+    file.finish().unwrap();
+    let path = folder.path().to_string_lossy().into_owned();
+    let server = Server::start(2, &[("KAPACITOR_REPLAY_DIR", &path)]).unwrap();
+    define(&server, "t", "stream|from().measurement('cpu')|log()");
+    define(&server, "other", "stream|from()");
+    replay_slowly(&server, "p", "r");
+    let get = |path: &str| call(&server, "GET", path, None).unwrap();
+    let counted = || get("/tasks/t?replay-id=p").1["stats"]["node-stats"]["log2"]["collected"] == 2;
+    assert!(until(LIMIT, counted), "{:?}", get("/tasks/t?replay-id=p"));
+    let (status, task) = get("/tasks/t?replay-id=p");
+    assert_eq!((status, &task["executing"], &task["status"]), (200, &json!(true), &json!("disabled")));
+    assert_eq!(get("/tasks/t").1["executing"], false);
+    let refused = |path: &str| (get(path).0, get(path).1["error"].as_str().unwrap_or_default().to_owned());
+    assert_eq!(refused("/tasks/other?replay-id=p"), (400, "replay p is not for task: other".to_owned()));
+    assert_eq!(refused("/tasks/t?replay-id=q"), (400, "no running replay with ID: q".to_owned()));
+}
+
 /// A server beside something like an InfluxDB that never answers, while a recording and a replay wait for it.
 #[test]
 fn a_dead_control_plane_fails_recordings_and_replays_of_queries() {

@@ -46,6 +46,12 @@ fn check_says_what_is_wrong_with_each_file() {
     }
     assert!(said.ends_with("2 scripts have errors\n"), "{said}");
     assert_eq!(check(&["nowhere.tick"]).0, 3);
+    let mut json_check = Command::new(binaries().join("farad"));
+    let output =
+        json_check.current_dir(folder.path()).args(["check", "--json", "good.tick", "bad.tick"]).output().unwrap();
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&files[0]["diagnostics"], &files[1]["file"]), (&json!([]), &json!("bad.tick")));
+    assert_eq!(files[1]["diagnostics"][0]["position"], json!({ "line": 2, "char": 6 }));
     assert_eq!(check(&[]).0, 2);
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{
     WeakAlerts,
     aggregate::{AggregateMessage, Collected},
-    handlers::{Deliver, DeliveryError, TIMEOUT},
+    handlers::{Deliver, TIMEOUT},
     matching::Match,
     service,
     spec::HandlerSpec,
@@ -128,7 +128,7 @@ impl Worker {
             HandlerSpec::Publish { topics } => {
                 while let Some(item) = self.next().await {
                     self.publish(item.event, &topics, item.hops);
-                    self.done(Ok(()));
+                    self.done(&self.counters.delivered);
                 }
             }
             HandlerSpec::Aggregate { id, interval, topic, message } => {
@@ -148,13 +148,7 @@ impl Worker {
                     {
                         items.push(item);
                     }
-                    let done = |item: &Item, result: Result<(), DeliveryError>| {
-                        self.done(result.map_err(|error| {
-                            let (topic, event) = (&self.topic, &item.event.id);
-                            tracing::error!(service = kind, topic, event, err = %error, "failed to deliver an event");
-                        }));
-                    };
-                    deliver.events(&items, done).await;
+                    deliver.events(&items, |item, result| self.delivered(kind, item, result)).await;
                     items.clear();
                 }
             }
@@ -170,10 +164,7 @@ impl Worker {
         while let Some(item) = self.next().await {
             let sent = tokio::time::timeout(TIMEOUT, deliver.event(&item.event)).await;
             let sent = sent.unwrap_or_else(|_| Err(service::ServiceError(format!("no answer within {TIMEOUT:?}"))));
-            self.done(sent.map_err(|error| {
-                let topic = &self.topic;
-                tracing::error!(service = kind, topic, event = item.event.id, err = %error, "failed to deliver an event");
-            }));
+            self.delivered(kind, &item, sent);
         }
     }
 
@@ -222,8 +213,19 @@ impl Worker {
         })
     }
 
-    fn done(&self, result: Result<(), ()>) {
-        let counter = if result.is_ok() { &self.counters.delivered } else { &self.counters.failed };
+    /// A receiver has taken an event, or not.
+    fn delivered(&self, kind: &str, item: &Item, result: Result<(), impl std::fmt::Display>) {
+        match result {
+            Ok(()) => self.done(&self.counters.delivered),
+            Err(error) => {
+                let (topic, event) = (&self.topic, &item.event.id);
+                tracing::error!(service = kind, topic, event, err = %error, "failed to deliver an event");
+                self.done(&self.counters.failed);
+            }
+        }
+    }
+
+    fn done(&self, counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
@@ -250,7 +252,7 @@ impl Worker {
                 item = self.next() => match item {
                     Some(item) => {
                         collected.add(item.event);
-                        self.done(Ok(()));
+                        self.done(&self.counters.delivered);
                     }
                     None => break,
                 },

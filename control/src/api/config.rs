@@ -7,7 +7,7 @@ use toml::Table;
 use super::{Api, answer::Answer, body};
 use crate::config::{
     Action, OverrideError,
-    services::{Kind, SECTIONS, Section},
+    services::{Kind, SECTIONS, Section, ServiceOption},
 };
 
 const PATH: &str = "/kapacitor/v1/config";
@@ -18,9 +18,8 @@ pub fn all(api: &Api) -> Answer {
         return refusal;
     }
     let table = api.live.table();
-    let listed = |section: &&Section| !section.newer || table.get(section.name) != Some(&section.absent());
-    let sections =
-        SECTIONS.iter().filter(listed).map(|section| (section.name.to_owned(), section_json(section, &table)));
+    let listed = SECTIONS.iter().filter(|section| section.is_listed(&table));
+    let sections = listed.map(|section| (section.name.to_owned(), section_json(section, &table)));
     Answer::json_line(&json!({ "link": link(""), "sections": Value::Object(sections.collect()) }))
 }
 
@@ -116,8 +115,7 @@ fn section_json(section: &Section, table: &Table) -> Value {
 
 fn element_json(section: &Section, key: &str, options: &Table) -> Value {
     let mut shown: Vec<(&str, Value)> = Vec::new();
-    let known =
-        || section.options.iter().filter(|option| !option.newer || options.get(option.name).is_some_and(is_set));
+    let known = || section.options.iter().filter(|option| !option.newer || differs(options.get(option.name), option));
     for option in known() {
         let value = options.get(option.name);
         let value = match (value, option.kind) {
@@ -135,6 +133,10 @@ fn element_json(section: &Section, key: &str, options: &Table) -> Value {
     let secrets: Vec<&str> = known().filter(|option| option.secret).map(|option| option.name).collect();
     let redacted = if secrets.is_empty() { Value::Null } else { json!(secrets) };
     json!({ "link": link(&format!("/{}/{key}", section.name)), "options": options, "redacted": redacted })
+}
+
+fn differs(value: Option<&toml::Value>, option: &ServiceOption) -> bool {
+    value.is_some_and(|value| *value != option.value())
 }
 
 fn is_set(value: &toml::Value) -> bool {

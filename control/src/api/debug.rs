@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Api, BASE, PREVIEW, VERSION,
     answer::{Answer, compact},
-    routes::ROUTES,
+    routes::{METHODS, ROUTES},
 };
 use crate::{
     statistics::{self, Statistic},
@@ -46,27 +46,29 @@ pub async fn vars(api: &Api) -> Answer {
     Answer::raw_json(format!("{{\n{}\n}}\n", lines.join(",\n")))
 }
 
-pub fn routes() -> Answer {
+pub fn routes(api: &Api) -> Answer {
     let below = ROUTES.iter().map(|(path, methods)| (format!("{BASE}{path}"), json!(methods)));
-    let all = json!(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
+    let endpoint = |path| (format!("{BASE}/tasks/{path}"), json!(["GET"]));
     let others = [
-        ("/".to_owned(), all.clone()),
+        ("/".to_owned(), json!(METHODS)),
         ("/metrics".to_owned(), json!(["GET"])),
         ("/write".to_owned(), json!(["POST", "OPTIONS"])),
-        (format!("{PREVIEW}/"), all),
+        (format!("{PREVIEW}/"), json!(METHODS)),
         (format!("{PREVIEW}/logs"), json!(["GET"])),
     ];
-    Answer::json(&Value::Object(below.chain(others).collect()))
+    let endpoints = api.tasks.endpoints().into_iter().map(endpoint);
+    Answer::json(&Value::Object(below.chain(others).chain(endpoints).collect()))
 }
 
 pub async fn log_level(api: &Api, body: &[u8]) -> Answer {
     let bad = |message: &str| Answer::error(StatusCode::BAD_REQUEST, message);
-    let value = match request_body(body) {
-        Ok(value) => value,
+    let options = match request_body(body) {
+        Ok(options) => options,
         Err(error) => return bad(&format!("invalid json: {error}")),
     };
-    match value.get("level").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
-        Some(level @ ("debug" | "info" | "error")) => {
+    match options.get("level").and_then(Value::as_str) {
+        // In these spellings only.
+        Some(level @ ("DEBUG" | "debug" | "INFO" | "info" | "ERROR" | "error")) => {
             dataplane::logging::set_level(level);
             api.engine.configure(|settings| level.clone_into(&mut settings.log_level)).await;
             Answer::empty()

@@ -12,8 +12,9 @@ use super::{
     Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access,
     access_log::Line,
     answer::{Answer, Content},
-    config, debug, http_out, logs, metrics, page, pprof, recordings, replays, routes, service_tests, sideload, storage,
-    subscriptions, tasks, templates, topics, users,
+    config, debug, http_out, logs, metrics, page, pprof, recordings, replays,
+    routes::{self, METHODS},
+    service_tests, sideload, storage, subscriptions, tasks, templates, topics, users,
 };
 
 /// Profiles are below it.
@@ -32,6 +33,9 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
         response
     } else if let Some(clean) = unclean(parts.uri.path()) {
         return moved(&clean, parts.uri.query());
+    } else if !METHODS.contains(&method.as_str()) {
+        // No part of the API: none of its headers either.
+        return Answer { content_type: "text/plain; charset=utf-8", ..Answer::not_found() }.into_response();
     } else {
         let answer = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
             Ok(body) => route(&api, &method, &parts.uri, &parts.headers, &body).await,
@@ -107,8 +111,8 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (method, pattern) if pattern.starts_with("/replays") => {
             replays::answer(api, method, &path["/replays".len()..], query, body).await
         }
-        (_, "/alerts/topics") => topics::list(api, &uri.to_string(), query),
-        ("GET", "/alerts/topics/") => topics::get(api, rest, &uri.to_string(), query),
+        (_, "/alerts/topics") => topics::list(api, &target(uri), query),
+        ("GET", "/alerts/topics/") => topics::get(api, rest, &target(uri), query),
         ("POST", "/alerts/topics/") => topics::create(api, rest, body).await,
         ("PUT", "/alerts/topics/") => topics::replace(api, rest, body).await,
         ("PATCH", "/alerts/topics/") => topics::patch(api, rest, body).await,
@@ -116,7 +120,7 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (_, "/config") => config::all(api),
         ("GET", "/config/") => config::get(api, rest),
         ("POST", "/config/") => config::change(api, rest, body).await,
-        (_, "/service-tests") => service_tests::list(query),
+        (_, "/service-tests") => service_tests::list(api, query),
         ("GET", "/service-tests/") => service_tests::get(rest),
         ("POST", "/service-tests/") => service_tests::run(api, rest, body).await,
         (_, "/storage/stores") => storage::stores(),
@@ -137,9 +141,15 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (_, pattern) if pattern.starts_with(PPROF) => {
             pprof::get(api, path.get(PPROF.len()..).unwrap_or_default(), query).await
         }
-        (_, "/:routes") => debug::routes(),
+        (_, "/:routes") => debug::routes(api),
         _ => Answer::not_found(),
     }
+}
+
+/// Path and query of a request below [`BASE`], whichever name of it was asked for.
+fn target(uri: &Uri) -> String {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    target.strip_prefix(PREVIEW).map_or_else(|| target.to_owned(), |rest| format!("{BASE}{rest}"))
 }
 
 /// The cleaned path, if the path is not clean.
@@ -165,8 +175,10 @@ fn unclean(path: &str) -> Option<String> {
 
 fn moved(path: &str, query: Option<&str>) -> Response<Body> {
     let location = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    let mut response = Response::new(Body::from(format!("<a href=\"{location}\">Moved Permanently</a>.\n\n")));
+    let page = format!("<a href=\"{}\">Moved Permanently</a>.\n\n", page::escaped(&location));
+    let mut response = Response::new(Body::from(page));
     *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -216,5 +228,12 @@ mod tests {
         assert_eq!(unclean("/a//b/./c/../d/"), Some("/a/b/d/".into()));
         assert_eq!(unclean("//x"), Some("/x".into()));
         assert_eq!((unclean("/a/b"), unclean("/a/b/"), unclean("/")), (None, None, None));
+    }
+
+    #[test]
+    fn both_bases_are_one_place() {
+        let target = |uri: &'static str| target(&Uri::from_static(uri));
+        assert_eq!(target("/kapacitor/v1preview/alerts/topics?pattern=*"), "/kapacitor/v1/alerts/topics?pattern=*");
+        assert_eq!(target("http://host/kapacitor/v1/alerts/topics"), "/kapacitor/v1/alerts/topics");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::answer::Answer;
 use crate::task::request_body;
 
-/// The options by their names in lower case; unknown ones are never looked at, `null` is absent.
+/// The options by their names in lower case; unknown ones are never looked at.
 pub struct Options(Map<String, Value>);
 
 /// What is wrong with a body: an answer with status 400.
@@ -23,17 +23,7 @@ impl From<BadOption> for Answer {
 
 impl Options {
     pub fn read(body: &[u8]) -> Result<Options, BadOption> {
-        if body.trim_ascii().is_empty() {
-            return Err(BadOption("EOF".to_owned()));
-        }
-        match request_body(body).map_err(|error| BadOption(error.to_string()))? {
-            Value::Object(map) => {
-                let known = map.into_iter().filter(|(_, value)| !value.is_null());
-                Ok(Options(known.map(|(key, value)| (key.to_lowercase(), value)).collect()))
-            }
-            Value::Null => Ok(Options(Map::new())),
-            other => Err(BadOption(format!("json: cannot unmarshal {} into options", kind(&other)))),
-        }
+        request_body(body).map(Options).map_err(|error| BadOption(error.to_string()))
     }
 
     pub fn string(&self, name: &str) -> Result<Option<String>, BadOption> {

@@ -37,6 +37,7 @@ pub fn get(api: &Api, headers: &HeaderMap) -> Answer {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// Text that HTML shows as it is.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -7,12 +7,19 @@ use serde_json::{Map, Value, json};
 use super::{
     Api,
     answer::{Answer, time},
+    listing::{Fields, Listing},
     options::Options,
 };
 use crate::{
     recording::{Kind, RecordingError, Status},
     store::StoredRecording,
-    task::{Page, TaskError},
+    task::TaskError,
+};
+
+const FIELDS: Fields = Fields {
+    always: &["id", "link"],
+    shown: &["link", "id", "type", "size", "date", "error", "status", "progress"],
+    asked: &[],
 };
 
 /// Answers a request; `rest` is what stands behind `/recordings`.
@@ -83,42 +90,15 @@ fn get(api: &Api, id: &str) -> Answer {
 }
 
 fn list(api: &Api, query: Query<'_>) -> Answer {
-    match page(query) {
-        Ok(page) => {
-            let all = api.recordings.list(&page);
-            listed("recordings", all.iter().map(object), query)
-        }
-        Err(answer) => answer,
+    let elements = || {
+        let listing = Listing::read(query, &FIELDS)?;
+        let all = api.recordings.list(&listing.page);
+        all.iter().map(|recording| listing.element(&object(recording))).collect::<Result<Vec<_>, String>>()
+    };
+    match elements() {
+        Ok(recordings) => Answer::json(&json!({ "recordings": recordings })),
+        Err(message) => Answer::error(StatusCode::BAD_REQUEST, &message),
     }
-}
-
-/// The page that a list query asks for.
-pub fn page(query: Query<'_>) -> Result<Page, Answer> {
-    let parameter = |name| query.get(name).unwrap_or_default();
-    Page::new(&parameter("pattern"), &parameter("offset"), &parameter("limit"))
-        .map_err(|error| Answer::error(StatusCode::BAD_REQUEST, &error.to_string()))
-}
-
-/// A list with the fields that the query asks for, sorted by name.
-pub fn listed(name: &str, all: impl Iterator<Item = Map<String, Value>>, query: Query<'_>) -> Answer {
-    let mut fields: Vec<String> = query
-        .pairs()
-        .filter(|(key, value)| key == "fields" && !value.is_empty())
-        .map(|(_, value)| value.into_owned())
-        .collect();
-    let everything = fields.is_empty();
-    fields.extend(["id".to_owned(), "link".to_owned()]);
-    let mut elements = Vec::new();
-    for object in all {
-        if let Some(unknown) = fields.iter().find(|field| !object.contains_key(*field)) {
-            return Answer::error(StatusCode::BAD_REQUEST, &format!("unsupported field {unknown:?}"));
-        }
-        let mut shown: Vec<(String, Value)> =
-            object.into_iter().filter(|(key, _)| everything || fields.contains(key)).collect();
-        shown.sort_by(|(one, _), (other, _)| one.cmp(other));
-        elements.push(Value::Object(shown.into_iter().collect()));
-    }
-    Answer::json(&json!({ name: elements }))
 }
 
 fn object(recording: &StoredRecording) -> Map<String, Value> {

@@ -7,14 +7,21 @@ use serde_json::{Map, Value, json};
 use super::{
     Api,
     answer::{Answer, time},
+    listing::{Fields, Listing},
     options::Options,
-    recordings::{listed, page},
 };
 use crate::{
     recording::Status,
     replay::{Clock, ReplayError, Request},
     store::StoredReplay,
     task::TaskError,
+};
+
+/// Elements of lists have no statistics.
+const FIELDS: Fields = Fields {
+    always: &["id", "link"],
+    shown: &["link", "id", "recording", "task", "recording-time", "clock", "date", "error", "status", "progress"],
+    asked: &[],
 };
 
 /// Answers a request; `rest` is what stands behind `/replays`.
@@ -36,7 +43,7 @@ pub async fn answer(api: &Api, method: &str, rest: &str, query: Query<'_>, body:
 
 fn begun(result: Result<StoredReplay, Answer>) -> Answer {
     match result {
-        Ok(replay) => Answer { status: StatusCode::CREATED, ..Answer::json(&Value::Object(object(&replay, true))) },
+        Ok(replay) => Answer { status: StatusCode::CREATED, ..Answer::json(&Value::Object(object(&replay))) },
         Err(answer) => answer,
     }
 }
@@ -79,24 +86,25 @@ fn get(api: &Api, id: &str) -> Answer {
     match api.replays.get(id) {
         Ok(replay) => {
             let status = if replay.status == Status::Running { StatusCode::ACCEPTED } else { StatusCode::OK };
-            Answer { status, ..Answer::json(&Value::Object(object(&replay, true))) }
+            Answer { status, ..Answer::json(&Value::Object(object(&replay))) }
         }
         Err(error) => refuse(&error),
     }
 }
 
 fn list(api: &Api, query: Query<'_>) -> Answer {
-    match page(query) {
-        Ok(page) => {
-            let all = api.replays.list(&page);
-            listed("replays", all.iter().map(|replay| object(replay, false)), query)
-        }
-        Err(answer) => answer,
+    let elements = || {
+        let listing = Listing::read(query, &FIELDS)?;
+        let all = api.replays.list(&listing.page);
+        all.iter().map(|replay| listing.element(&object(replay))).collect::<Result<Vec<_>, String>>()
+    };
+    match elements() {
+        Ok(replays) => Answer::json(&json!({ "replays": replays })),
+        Err(message) => Answer::error(StatusCode::BAD_REQUEST, &message),
     }
 }
 
-/// Elements of lists have no statistics.
-fn object(replay: &StoredReplay, with_stats: bool) -> Map<String, Value> {
+fn object(replay: &StoredReplay) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("link", json!({ "rel": "self", "href": format!("/kapacitor/v1/replays/{}", replay.id) }));
@@ -109,9 +117,7 @@ fn object(replay: &StoredReplay, with_stats: bool) -> Map<String, Value> {
     put("error", json!(replay.error));
     put("status", json!(replay.status.as_str()));
     put("progress", json!(replay.progress));
-    if with_stats {
-        put("stats", replay.stats.clone());
-    }
+    put("stats", replay.stats.clone());
     object
 }
 

@@ -6,7 +6,10 @@
 /// A pattern below the base, and its methods.
 pub type Route = (&'static str, &'static [&'static str]);
 
-/// All routes below [`super::BASE`].
+/// The methods that are known at all.
+pub const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// All routes below [`super::BASE`], but for the endpoints of httpOut nodes.
 pub const ROUTES: &[Route] = &[
     ("/ping", &["GET", "HEAD"]),
     ("/write", &["POST", "OPTIONS"]),

@@ -5,7 +5,7 @@ use dataplane::http::Query;
 use serde_json::{Map, Value, json};
 
 use super::{Api, answer::Answer, body};
-use crate::task::Pattern;
+use crate::{config::services::Section, task::Pattern};
 
 const PATH: &str = "/kapacitor/v1/service-tests";
 
@@ -76,8 +76,32 @@ const ID: &str = r#"{"id":""}"#;
 
 const OPSGENIE: &str = r#"{"teams":null,"recipients":null,"message-type":"CRITICAL","message":"test opsgenie message","entity-id":"testEntityID"}"#;
 
+/// The same of the services that came with 1.8, which are listed once something of them is configured.
+const NEWER: [(&str, &str); 5] = [
+    (
+        "bigpanda",
+        r#"{"app_key":"","message":"test bigpanda message","level":"CRITICAL","host":"serverA","primary_property":"","secondary_property":""}"#,
+    ),
+    (
+        "discord",
+        r#"{"workspace":"","message":"test discord message","level":"CRITICAL","username":"Kapacitor","avatar-url":"","embed-title":"Kapacitor Alert"}"#,
+    ),
+    (
+        "servicenow",
+        r#"{"alert_id":"1001","message":"test servicenow message","level":"CRITICAL","source":"Kapacitor","node":"","type":"","resource":"","metric_name":"","message_key":"","additional_info":{}}"#,
+    ),
+    (
+        "teams",
+        r#"{"channel_url":"","alert_topic":"test kapacitor alert topic","alert_id":"foo/bar/bat","message":"test teams message","level":"CRITICAL"}"#,
+    ),
+    (
+        "zenoss",
+        r#"{"alert_id":"1001","level":"CRITICAL","message":"test zenoss message","action":"","method":"","type":"","tid":0,"device":"","component":"","eventclasskey":"","eventclass":"","collector":"","custom_fields":{}}"#,
+    ),
+];
+
 /// GET of the list.
-pub fn list(query: Query<'_>) -> Answer {
+pub fn list(api: &Api, query: Query<'_>) -> Answer {
     let pattern = query.get("pattern").unwrap_or_default();
     let pattern = match Pattern::new(&pattern) {
         Pattern::Nothing => {
@@ -85,11 +109,12 @@ pub fn list(query: Query<'_>) -> Answer {
         }
         pattern => pattern,
     };
-    let services: Vec<Value> = SERVICES
-        .iter()
-        .filter(|(name, _)| pattern.matches(name))
-        .map(|(name, options)| service_json(name, options))
-        .collect();
+    let table = api.live.table();
+    let is_listed = |name: &str| Section::find(name).is_some_and(|section| section.is_listed(&table));
+    let newer = NEWER.iter().filter(|(name, _)| is_listed(name));
+    let mut services: Vec<_> = SERVICES.iter().chain(newer).filter(|(name, _)| pattern.matches(name)).collect();
+    services.sort();
+    let services: Vec<Value> = services.into_iter().map(|(name, options)| service_json(name, options)).collect();
     let services = if services.is_empty() { Value::Null } else { Value::Array(services) };
     Answer::json_line(&json!({ "link": { "rel": "self", "href": PATH }, "services": services }))
 }
@@ -126,7 +151,7 @@ fn find(rest: &str) -> Result<(&'static str, &'static str), Answer> {
     if name.is_empty() {
         return Err(Answer::error(StatusCode::BAD_REQUEST, "must provide service name"));
     }
-    let found = SERVICES.iter().find(|(service, _)| *service == name).copied();
+    let found = SERVICES.iter().chain(&NEWER).find(|(service, _)| *service == name).copied();
     found.ok_or_else(|| Answer::error(StatusCode::NOT_FOUND, &format!("service {name:?} not found")))
 }
 
@@ -169,9 +194,10 @@ mod tests {
 
     #[test]
     fn every_default_is_json_and_names_are_sorted() {
-        for (name, options) in SERVICES {
+        for (name, options) in SERVICES.iter().chain(&NEWER) {
             assert!(serde_json::from_str::<Map<String, Value>>(options).is_ok(), "{name}");
         }
+        assert!(NEWER.iter().all(|(name, _)| Section::find(name).is_some_and(|section| section.newer)));
         assert!(SERVICES.is_sorted_by_key(|(name, _)| *name));
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Api,
     answer::{Answer, refuse, refuse_script, time, wants_diagnostics},
-    listing::{Listing, raw_script},
+    listing::{Fields, Listing, raw_script},
 };
 use crate::{
     task::{Definition, View},
@@ -18,22 +18,27 @@ use crate::{
     },
 };
 
-const FIELDS: [&str; 14] = [
-    "link",
-    "id",
-    "type",
-    "dbrps",
-    "script",
-    "dot",
-    "status",
-    "executing",
-    "error",
-    "stats",
-    "created",
-    "modified",
-    "last-enabled",
-    "vars",
-];
+const FIELDS: Fields = Fields {
+    always: &["id", "link"],
+    shown: &[
+        "link",
+        "id",
+        "type",
+        "dbrps",
+        "script",
+        "dot",
+        "status",
+        "executing",
+        "error",
+        "stats",
+        "created",
+        "modified",
+        "last-enabled",
+        "vars",
+    ],
+    // Newer than the clients that ask for everything.
+    asked: &["template-id"],
+};
 
 /// How a task is shown.
 #[derive(Clone, Copy, Default)]
@@ -63,19 +68,23 @@ pub async fn change(api: &Api, id: &str, query: Query<'_>, body: &[u8]) -> Answe
 }
 
 pub async fn get(api: &Api, id: &str, query: Query<'_>) -> Answer {
-    let view = match api.tasks.get(id) {
+    let mut view = match api.tasks.get(id) {
         Ok(view) => view,
         Err(error) => return refuse(&error),
     };
     match shape(query) {
         Ok(shape) => {
-            if let Some(replay) = query.get("replay-id").filter(|replay| !replay.is_empty()) {
-                if api.replays.runs(&replay, id) {
-                    return show(api, &View { executing: true, ..view }, shape).await;
-                }
-                return Answer::error(StatusCode::BAD_REQUEST, &format!("no running replay with ID: {replay}"));
-            }
-            show(api, &view, shape).await
+            let statistics = match query.get("replay-id").filter(|replay| !replay.is_empty()) {
+                None => statistics(api, &view).await,
+                Some(replay) => match in_replay(api, &replay, id).await {
+                    Ok(counted) => {
+                        view.executing = true;
+                        Some(counted)
+                    }
+                    Err(message) => return Answer::error(StatusCode::BAD_REQUEST, &message),
+                },
+            };
+            Answer::json(&Value::Object(object(&view, statistics.as_ref(), shape, false)))
         }
         Err(message) => Answer::error(StatusCode::BAD_REQUEST, &message),
     }
@@ -94,7 +103,7 @@ pub async fn list(api: &Api, query: Query<'_>) -> Answer {
         Ok(shape) => shape,
         Err(message) => return bad(&message),
     };
-    let listing = match Listing::read(query, &FIELDS, &FIELDS) {
+    let listing = match Listing::read(query, &FIELDS) {
         Ok(listing) => listing,
         Err(message) => return bad(&message),
     };
@@ -107,7 +116,11 @@ pub async fn list(api: &Api, query: Query<'_>) -> Answer {
     let mut tasks = Vec::new();
     for view in views {
         let counted = statistics.iter().find(|task| task.task == view.stored.id);
-        match listing.element(&object(&view, counted, shape, true)) {
+        let mut object = object(&view, counted, shape, true);
+        if view.stored.template_id.is_empty() {
+            object.remove("template-id");
+        }
+        match listing.element(&object) {
             Ok(element) => tasks.push(element),
             Err(message) => return bad(&message),
         }
@@ -127,7 +140,7 @@ fn shape(query: Query<'_>) -> Result<Shape, String> {
 
 /// A task that was defined or changed, with the warnings about its script where they are asked for.
 async fn show_change(api: &Api, view: &View, query: Query<'_>) -> Answer {
-    let statistics = if view.executing { api.tasks.statistics(&view.stored.id).await } else { None };
+    let statistics = statistics(api, view).await;
     let mut object = object(view, statistics.as_ref(), Shape::default(), false);
     if let (true, Ok(compiled)) = (wants_diagnostics(query), &view.compiled) {
         object.insert("diagnostics".to_owned(), json!(compiled.warnings));
@@ -135,9 +148,19 @@ async fn show_change(api: &Api, view: &View, query: Query<'_>) -> Answer {
     Answer::json(&Value::Object(object))
 }
 
-async fn show(api: &Api, view: &View, shape: Shape) -> Answer {
-    let statistics = if view.executing { api.tasks.statistics(&view.stored.id).await } else { None };
-    Answer::json(&Value::Object(object(view, statistics.as_ref(), shape, false)))
+/// The counters of a task that runs.
+async fn statistics(api: &Api, view: &View) -> Option<TaskStatistics> {
+    if view.executing { api.tasks.statistics(&view.stored.id).await } else { None }
+}
+
+/// The counters of a task in a replay that runs.
+async fn in_replay(api: &Api, replay: &str, task: &str) -> Result<TaskStatistics, String> {
+    let counted = match api.replays.task(replay) {
+        Some(played) if played == task => api.replays.statistics(replay).await,
+        Some(_) => return Err(format!("replay {replay} is not for task: {task}")),
+        None => None,
+    };
+    counted.ok_or_else(|| format!("no running replay with ID: {replay}"))
 }
 
 /// A task with its keys in the order of the answer; `listed` elements show missing statistics as null.

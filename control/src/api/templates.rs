@@ -7,16 +7,18 @@ use serde_json::{Map, Value, json};
 use super::{
     Api,
     answer::{Answer, refuse, refuse_script, time, wants_diagnostics},
-    listing::{Listing, raw_script},
+    listing::{Fields, Listing, raw_script},
 };
 use crate::{
     task::{TemplateDefinition, TemplateView},
     tick::{dot, format_script},
 };
 
-/// Fields of list elements; the vars only where they are asked for.
-const SHOWN: [&str; 8] = ["link", "id", "type", "script", "dot", "error", "created", "modified"];
-const FIELDS: [&str; 9] = ["link", "id", "type", "script", "vars", "dot", "error", "created", "modified"];
+const FIELDS: Fields = Fields {
+    always: &["id", "link"],
+    shown: &["link", "id", "type", "script", "dot", "error", "created", "modified"],
+    asked: &["vars"],
+};
 
 pub async fn define(api: &Api, query: Query<'_>, body: &[u8]) -> Answer {
     let Ok(definition) = TemplateDefinition::read(body) else {
@@ -65,7 +67,7 @@ pub fn list(api: &Api, query: Query<'_>) -> Answer {
 
 fn elements(api: &Api, query: Query<'_>) -> Result<Vec<Value>, String> {
     let raw = raw_script(query)?;
-    let listing = Listing::read(query, &SHOWN, &FIELDS)?;
+    let listing = Listing::read(query, &FIELDS)?;
     let element = |view: &TemplateView| match view.template {
         Ok(_) => listing.element(&object(view, raw)),
         // One that is no template any more has nothing to show.

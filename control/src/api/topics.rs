@@ -3,12 +3,12 @@
 use axum::http::StatusCode;
 use dataplane::{http::Query, json, template::duration_text};
 use proto::value::Level;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Api, answer::Answer, body};
 use crate::{
     alert::{EventState, HandlerError, SpecError, TopicHandler, TopicView},
-    task::Pattern,
+    task::{BodyError, Pattern},
 };
 
 const PATH: &str = "/kapacitor/v1/alerts/topics";
@@ -138,7 +138,10 @@ pub async fn patch(api: &Api, rest: &str, body: &[u8]) -> Answer {
     if let Err(error) = json_patch::patch(&mut document, &patch) {
         return bad(format!("failed to apply patch: {error}"));
     }
-    match serde_json::from_value(document) {
+    match serde_json::from_value::<TopicHandler>(document) {
+        Ok(handler) if !matches!(handler.options, Value::Object(_) | Value::Null) => {
+            bad("failed to apply patch: options must be an object".to_owned())
+        }
         Ok(handler) => update(api, topic, id, handler).await,
         Err(error) => bad(format!("failed to apply patch: {error}")),
     }
@@ -187,18 +190,19 @@ async fn answer(
     }
 }
 
-fn read(topic: &str, body: &[u8]) -> Result<TopicHandler, serde_json::Error> {
+fn read(topic: &str, body: &[u8]) -> Result<TopicHandler, BodyError> {
     #[derive(serde::Deserialize)]
     #[serde(default)]
     #[derive(Default)]
     struct Body {
         id: String,
         kind: String,
-        options: Value,
+        options: Option<Map<String, Value>>,
         #[serde(rename = "match")]
         condition: String,
     }
     let Body { id, kind, options, condition } = body::read(body)?;
+    let options = options.map_or(Value::Null, Value::Object);
     Ok(TopicHandler { topic: topic.to_owned(), id, kind, options, condition })
 }
 

@@ -3,12 +3,18 @@
 use axum::http::StatusCode;
 use dataplane::http::Query;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Api, answer::Answer, body, listing::Listing};
+use super::{
+    Api,
+    answer::Answer,
+    body,
+    listing::{Fields, Listing},
+};
 use crate::auth::{Permission, User, UserError, UserType};
 
-const FIELDS: [&str; 4] = ["link", "name", "type", "permissions"];
+const FIELDS: Fields =
+    Fields { always: &["link", "name"], shown: &["link", "name", "type", "permissions"], asked: &[] };
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -21,19 +27,20 @@ struct Body {
 }
 
 pub fn list(api: &Api, query: Query<'_>) -> Answer {
-    let listing = match Listing::read(query, &FIELDS, &FIELDS) {
-        Ok(listing) => listing,
-        Err(message) => return Answer::error(StatusCode::BAD_REQUEST, &message),
+    let elements = || {
+        let listing = Listing::read(query, &FIELDS)?;
+        let users = listing.page.of(api.auth.list(), |user| &user.name);
+        users.iter().map(|user| listing.element(&object(user))).collect::<Result<Vec<_>, String>>()
     };
-    let users = api.auth.list().into_iter().filter(|user| listing.page.pattern.matches(&user.name));
-    let limit = usize::try_from(listing.page.limit).unwrap_or(usize::MAX);
-    let users: Vec<Value> = users.skip(listing.page.offset).take(limit).map(|user| user_json(&user)).collect();
-    Answer::json(&json!({ "users": users }))
+    match elements() {
+        Ok(users) => Answer::json(&json!({ "users": users })),
+        Err(message) => Answer::error(StatusCode::BAD_REQUEST, &message),
+    }
 }
 
 pub fn get(api: &Api, name: &str) -> Answer {
     match api.auth.user(name) {
-        Some(user) => Answer::json(&user_json(&user)),
+        Some(user) => Answer::json(&object(&user)),
         None => refuse(&UserError::Unknown(name.to_owned())),
     }
 }
@@ -74,7 +81,7 @@ pub async fn delete(api: &Api, name: &str) -> Answer {
 async fn finish(api: &Api, done: Result<Result<User, UserError>, String>) -> Answer {
     tell(api).await;
     match done {
-        Ok(Ok(user)) => Answer::json(&user_json(&user)),
+        Ok(Ok(user)) => Answer::json(&object(&user)),
         Ok(Err(error)) => refuse(&error),
         Err(error) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
@@ -104,11 +111,12 @@ fn refuse(error: &UserError) -> Answer {
     Answer::error(status, &error.to_string())
 }
 
-fn user_json(user: &User) -> Value {
-    json!({
-        "link": { "rel": "self", "href": format!("/kapacitor/v1/users/{}", user.name) },
-        "name": user.name,
-        "type": user.kind,
-        "permissions": user.permissions,
-    })
+fn object(user: &User) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("link", json!({ "rel": "self", "href": format!("/kapacitor/v1/users/{}", user.name) }));
+    put("name", json!(user.name));
+    put("type", json!(user.kind));
+    put("permissions", json!(user.permissions));
+    object
 }

@@ -16,9 +16,9 @@ pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     let mut file = std::fs::File::create(path).map_err(cannot)?;
     let (mut written, waiting) = (0_u64, Waiting::start());
     let mut failed = None;
-    let length = client.stream("/kapacitor/v1/storage/backup", "application/octet-stream", |bytes| {
+    let length = client.stream("/kapacitor/v1/storage/backup", "application/octet-stream", |bytes, length| {
         written += bytes.len() as u64;
-        waiting.bar(written, None);
+        waiting.bytes(written, length);
         file.write_all(bytes).inspect_err(|error| failed = Some(error.to_string()))
     })?;
     if let Some(error) = failed {

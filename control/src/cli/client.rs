@@ -119,13 +119,13 @@ impl Client {
         request.send().await.map_err(|error| CliError::Failed(chain(&error)))
     }
 
-    /// Hands the body of a successful answer on piece by piece; `accept` asks for a form of it. Returns the length that
-    /// the answer announced.
+    /// Hands the body of a successful answer on piece by piece, each with the length that the answer announced; `accept`
+    /// asks for a form of it. Returns that length.
     pub fn stream(
         &self,
         path: &str,
         accept: &str,
-        mut piece: impl FnMut(&[u8]) -> std::io::Result<()>,
+        mut piece: impl FnMut(&[u8], Option<u64>) -> std::io::Result<()>,
     ) -> Result<Option<u64>, CliError> {
         self.runtime.block_on(async {
             let url = format!("{}{path}", self.origin);
@@ -138,7 +138,7 @@ impl Client {
             }
             let length = response.content_length();
             while let Some(bytes) = response.chunk().await.map_err(|error| CliError::Failed(chain(&error)))? {
-                if piece(&bytes).is_err() {
+                if piece(&bytes, length).is_err() {
                     break;
                 }
             }
@@ -193,7 +193,7 @@ impl Client {
     pub fn wait(&self, mut object: Value) -> Result<Value, CliError> {
         let waiting = super::progress::Waiting::start();
         while super::text(&object, "status") == "running" {
-            waiting.tick(&format!("{} is running", super::text(&object, "id")));
+            waiting.running(&object);
             std::thread::sleep(POLL);
             object = self.get(&super::href(&object, "link"))?;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CliError, client, client::Server, flags::Flags, input};
+use super::{CliError, client, client::Server, flags::Flags, input, script::explained};
 
 pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     let with_value = ["tick", "type", "dbrp", "vars", "template", "file"];
@@ -43,10 +43,12 @@ pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
         None => {
             body.insert("id".to_owned(), json!(id));
             body.insert("status".to_owned(), json!("disabled"));
-            client.call_json("POST", "/tasks", Some(&Value::Object(body)))?
+            let made = client.call_json("POST", "/tasks", Some(&Value::Object(body)));
+            made.map_err(|error| explained(error, flags.get("tick")))?
         }
         Some(known) => {
-            let mut object = client.call_json("PATCH", &path, Some(&Value::Object(body)))?;
+            let changed = client.call_json("PATCH", &path, Some(&Value::Object(body)));
+            let mut object = changed.map_err(|error| explained(error, flags.get("tick")))?;
             if super::text(&known, "status") == "enabled" && !flags.is_set("no-reload") {
                 client.call("PATCH", &path, Some(&json!({ "status": "disabled" })))?;
                 object = client.call_json("PATCH", &path, Some(&json!({ "status": "enabled" })))?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CliError, client, client::Server, flags::Flags, input};
+use super::{CliError, client, client::Server, flags::Flags, input, script::explained};
 
 pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     let flags = Flags::read(arguments, &["tick", "type"], &["json"])?;
@@ -18,12 +18,13 @@ pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     }
     let client = server.connect()?;
     let path = format!("/templates/{}", client::segment(id));
-    let object = match client.get(&format!("{path}?script-format=formatted")) {
-        Ok(_) => client.call_json("PATCH", &path, Some(&Value::Object(body)))?,
+    let done = match client.get(&format!("{path}?script-format=formatted")) {
+        Ok(_) => client.call_json("PATCH", &path, Some(&Value::Object(body))),
         Err(_) => {
             body.insert("id".to_owned(), json!(id));
-            client.call_json("POST", "/templates", Some(&Value::Object(body)))?
+            client.call_json("POST", "/templates", Some(&Value::Object(body)))
         }
     };
+    let object = done.map_err(|error| explained(error, flags.get("tick")))?;
     super::result(&flags, &object)
 }

@@ -31,7 +31,7 @@ fn stream(server: &Server, flags: &Flags, fixed: &[(&str, &str)], filters: &[Str
         pairs.iter().map(|(key, value)| format!("{}={}", client::query(key), client::query(value))).collect();
     let accept = if flags.is_set("json") { "application/json" } else { "application/logfmt" };
     let path = format!("/kapacitor/v1preview/logs?{}", query.join("&"));
-    let out = |bytes: &[u8]| {
+    let out = |bytes: &[u8], _length| {
         let mut out = std::io::stdout();
         out.write_all(bytes).and_then(|()| out.flush())
     };

@@ -7,8 +7,7 @@ use crate::config::{self, Loaded};
 
 const FLAGS: [&str; 6] = ["config", "hostname", "shards", "log-file", "log-level", "pidfile"];
 
-fn load(arguments: &[String]) -> Result<Loaded, CliError> {
-    let flags = Flags::read(arguments, &FLAGS, &[])?;
+fn load(flags: &Flags) -> Result<Loaded, CliError> {
     // A variable that is not UTF-8 is none of ours.
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
@@ -37,8 +36,9 @@ fn load(arguments: &[String]) -> Result<Loaded, CliError> {
 }
 
 pub fn run(arguments: &[String]) -> Result<(), CliError> {
-    let loaded = load(arguments)?;
-    if let Some(path) = Flags::read(arguments, &FLAGS, &[])?.get("pidfile") {
+    let flags = Flags::read(arguments, &FLAGS, &[])?;
+    let loaded = load(&flags)?;
+    if let Some(path) = flags.get("pidfile") {
         std::fs::write(path, std::process::id().to_string())
             .map_err(|error| CliError::Failed(format!("run: write pid file {path}: {error}")))?;
     }
@@ -47,13 +47,16 @@ pub fn run(arguments: &[String]) -> Result<(), CliError> {
 
 /// Prints the effective configuration.
 pub fn config(arguments: &[String]) -> Result<(), CliError> {
-    let loaded = load(arguments)?;
+    let flags = Flags::read(arguments, &FLAGS, &["json"])?;
+    let loaded = load(&flags)?;
     if let Some(file) = &loaded.file {
         eprintln!("Merging with configuration at: {}", file.display());
     }
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
-    print!("{}", toml::to_string(&loaded.config).map_err(CliError::failed)?);
-    Ok(())
+    if !flags.is_set("json") {
+        super::print(&toml::to_string(&loaded.config).map_err(CliError::failed)?);
+    }
+    super::result(&flags, &serde_json::to_value(&loaded.config).map_err(CliError::failed)?)
 }

@@ -21,7 +21,12 @@ pub const VERBS: &[Verb] = &[
         "run the server (both processes); `run` is the same",
         &["-shards N   threads that take and process points; 0 (the default): as many as cores"],
     ),
-    verb("config", "[-config FILE]", "print the effective configuration", &[]),
+    verb(
+        "config",
+        "[-config FILE]",
+        "print the effective configuration; what is wrong or unknown in the file goes to standard error",
+        &[],
+    ),
     verb(
         "define",
         "ID [-tick FILE] [-dbrp DB.RP]... [-type stream|batch] [-template ID] [-vars FILE] [-file FILE] [-no-reload]",
@@ -131,7 +136,7 @@ pub fn general() -> String {
     }
     out.push_str(
         "\nThe server is at -url, else KAPACITOR_URL, else http://localhost:9092. -skipVerify or KAPACITOR_UNSAFE_SSL=true\n\
-         accept any certificate. Every verb takes --json. `farad help COMMAND` says more.\n\
+         accept any certificate. Every verb but serve takes --json. `farad help COMMAND` says more.\n\
          Exit status: 0 done, 1 no such command, 2 wrong use, 3 failed, 4 bad address.\n",
     );
     out

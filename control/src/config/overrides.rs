@@ -169,10 +169,11 @@ fn apply(
     }
     let unknown = |options: Vec<&String>| {
         let names = options.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-        OverrideError::Refused {
-            place: format!("{section}/{}", element.unwrap_or_default()),
-            message: format!("unknown options [{names}] in section {section}"),
-        }
+        let message = match names.as_str() {
+            "" => format!("unknown section {section}"),
+            names => format!("unknown options [{names}] in section {section}"),
+        };
+        OverrideError::Refused { place: format!("{section}/{}", element.unwrap_or_default()), message }
     };
     if lists {
         if element.is_some_and(|element| !element.is_empty() || !action.remove.is_empty()) {

@@ -29,7 +29,7 @@ pub struct ServiceOption {
     pub kind: Kind,
     /// The API says only whether it is set.
     pub secret: bool,
-    /// Newer than the API that clients know: the API shows it only where it is set.
+    /// Newer than the API that clients know: the API shows it only where it differs from its default.
     pub newer: bool,
     default: &'static str,
 }
@@ -420,6 +420,11 @@ impl Section {
         self.options.iter().map(|option| (option.name.to_owned(), option.kind.zero())).collect()
     }
 
+    /// Whether the API lists it: newer sections once something of them is set.
+    pub fn is_listed(&self, table: &Table) -> bool {
+        !self.newer || table.get(self.name).is_some_and(|section| *section != self.absent())
+    }
+
     /// The section as it is without a file.
     pub fn absent(&self) -> Value {
         match self.key {
@@ -431,7 +436,8 @@ impl Section {
 }
 
 impl ServiceOption {
-    fn value(&self) -> Value {
+    /// The printed default.
+    pub fn value(&self) -> Value {
         match self.kind {
             Kind::Text | Kind::Duration => Value::String(self.default.to_owned()),
             kind => self.default.parse().unwrap_or_else(|_| kind.zero()),

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use proto::message::{NodeStatistics, TaskStatistics};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -71,10 +72,16 @@ pub struct Request {
     pub clock: Clock,
 }
 
-/// A question for the httpOut nodes of a running replay.
-struct Question {
-    endpoint: String,
-    reply: oneshot::Sender<Result<Option<String>, EngineError>>,
+/// A question for a running replay.
+enum Question {
+    /// The rows of an httpOut node.
+    HttpOut {
+        endpoint: String,
+        reply: oneshot::Sender<Result<Option<String>, EngineError>>,
+    },
+    Statistics {
+        reply: oneshot::Sender<Vec<NodeStatistics>>,
+    },
 }
 
 /// What is known of a replay while it runs.
@@ -202,7 +209,7 @@ impl Replays {
             .collect();
         for questions in asked {
             let (reply, answer) = oneshot::channel();
-            let question = Question { endpoint: endpoint.to_owned(), reply };
+            let question = Question::HttpOut { endpoint: endpoint.to_owned(), reply };
             if questions.send(question).await.is_ok()
                 && let Ok(answer) = answer.await
                 && !matches!(answer, Err(EngineError::Refused(proto::message::Refusal::UnknownEndpoint { .. })))
@@ -213,9 +220,17 @@ impl Replays {
         None
     }
 
-    /// Whether a replay of this id runs the task.
-    pub fn runs(&self, replay: &str, task: &str) -> bool {
-        self.running().get(replay).is_some_and(|running| running.task == task)
+    /// The task of a replay that runs.
+    pub fn task(&self, replay: &str) -> Option<String> {
+        self.running().get(replay).map(|running| running.task.clone())
+    }
+
+    /// What a replay has counted so far; `None` if it does not run any more.
+    pub async fn statistics(&self, replay: &str) -> Option<TaskStatistics> {
+        let (reply, answer) = oneshot::channel();
+        let questions = self.running().get(replay)?.questions.clone();
+        questions.send(Question::Statistics { reply }).await.ok()?;
+        Some(TaskStatistics { nodes: answer.await.ok()?, ..TaskStatistics::default() })
     }
 
     /// DELETE replays/ID; one that runs goes on, and its end is not kept.

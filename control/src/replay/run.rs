@@ -1,6 +1,6 @@
 //! A replay from its start to its end.
 
-use std::path::PathBuf;
+use std::{collections::VecDeque, path::PathBuf};
 
 use proto::{
     Plan,
@@ -8,7 +8,7 @@ use proto::{
     message::TaskStatistics,
     plan::{EdgeType, NodeKind},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Progress, Question, Replays,
@@ -132,7 +132,8 @@ impl Replays {
         mut pumped: tokio::task::JoinHandle<Result<(), FileError>>,
         questions: &mut mpsc::Receiver<Question>,
     ) -> Result<serde_json::Value, String> {
-        let mut asked: std::collections::VecDeque<Question> = std::collections::VecDeque::new();
+        // Answers come in the order of the questions of their kind.
+        let (mut rows_wanted, mut counts_wanted) = (VecDeque::new(), VecDeque::new());
         let mut pumping = true;
         loop {
             tokio::select! {
@@ -140,8 +141,8 @@ impl Replays {
                     // A replay waits for its handlers: until then no further report is taken, and so no further data.
                     FeedReport::Alert(event) => self.shared.alerts.event_with_room(*event).await,
                     FeedReport::HttpOut(rows) => {
-                        if let Some(question) = asked.pop_front() {
-                            let _ = question.reply.send(rows.map_err(EngineError::Refused));
+                        if let Some(reply) = rows_wanted.pop_front() {
+                            let _ = oneshot::Sender::send(reply, rows.map_err(EngineError::Refused));
                         }
                     }
                     FeedReport::Taken { result: Err(error), .. } => return Err(format!("running replay: {error}")),
@@ -152,7 +153,12 @@ impl Replays {
                         nodes.iter_mut().for_each(|node| node.extra.retain(|(name, _)| !name.ends_with("_queried")));
                         return Ok(task_stats(&TaskStatistics { nodes, ..TaskStatistics::default() }));
                     }
-                    FeedReport::Opened(_) | FeedReport::Taken { .. } | FeedReport::Statistics(_) => {}
+                    FeedReport::Statistics(nodes) => {
+                        if let Some(reply) = counts_wanted.pop_front() {
+                            let _ = oneshot::Sender::send(reply, nodes);
+                        }
+                    }
+                    FeedReport::Opened(_) | FeedReport::Taken { .. } => {}
                 },
                 done = &mut pumped, if pumping => {
                     pumping = false;
@@ -163,12 +169,20 @@ impl Replays {
                     }
                 }
                 Some(question) = questions.recv() => {
-                    let bytes = question.endpoint.clone().into();
-                    asked.push_back(question);
+                    let asked = match question {
+                        Question::HttpOut { endpoint, reply } => {
+                            rows_wanted.push_back(reply);
+                            Sent { piece: Piece::HttpOut, source: 0, bytes: endpoint.into() }
+                        }
+                        Question::Statistics { reply } => {
+                            counts_wanted.push_back(reply);
+                            Sent::bare(Piece::Statistics, 0)
+                        }
+                    };
                     // Not awaited: the feed may be full until reports have been taken.
                     let pieces = pieces.clone();
                     tokio::spawn(async move {
-                        let _ = pieces.send(Sent { piece: Piece::HttpOut, source: 0, bytes }).await;
+                        let _ = pieces.send(asked).await;
                     });
                 }
             }

@@ -1,5 +1,7 @@
 //! Which elements of a list an answer shows (reference: http-api §10).
 
+use std::num::{IntErrorKind, ParseIntError};
+
 /// What a list query asks for.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -11,10 +13,8 @@ pub struct Page {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    #[error(
-        "invalid {name} parameter {value:?} must be an integer: strconv.ParseInt: parsing {value:?}: invalid syntax"
-    )]
-    NotAnInteger { name: &'static str, value: String },
+    #[error("invalid {name} parameter {value:?} must be an integer: strconv.ParseInt: parsing {value:?}: {reason}")]
+    NotAnInteger { name: &'static str, value: String, reason: &'static str },
 }
 
 /// A shell pattern over ids: `*` and `?` do not match `/`; a malformed one matches nothing.
@@ -54,7 +54,11 @@ impl Page {
     pub fn new(pattern: &str, offset: &str, limit: &str) -> Result<Page, ListError> {
         let integer = |name, value: &str, default: i64| match value {
             "" => Ok(default),
-            value => value.parse().map_err(|_| ListError::NotAnInteger { name, value: value.to_owned() }),
+            value => value.parse().map_err(|error: ParseIntError| {
+                let beyond = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+                let reason = if beyond { "value out of range" } else { "invalid syntax" };
+                ListError::NotAnInteger { name, value: value.to_owned(), reason }
+            }),
         };
         let offset = integer("offset", offset, 0)?.max(0);
         Ok(Page {
@@ -134,7 +138,9 @@ mod tests {
 
     #[test]
     fn numbers_of_a_page_must_be_integers() {
-        assert!(Page::new("", "x", "").is_err());
+        assert!(Page::new("", "x", "").unwrap_err().to_string().ends_with("invalid syntax"));
+        let beyond = Page::new("", "", "99999999999999999999").unwrap_err().to_string();
+        assert!(beyond.ends_with("value out of range"), "{beyond}");
         let page = Page::new("", "-3", "").unwrap();
         assert_eq!((page.offset, page.limit), (0, 100));
         assert_eq!(Page::new("", "", "+2").unwrap().limit, 2);

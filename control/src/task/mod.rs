@@ -17,7 +17,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use proto::{Plan, message::TaskStatistics, plan::ServerInfo};
+use proto::{
+    Plan,
+    message::TaskStatistics,
+    plan::{NodeKind, ServerInfo},
+};
 
 use crate::{
     alert::Alerts,
@@ -30,7 +34,7 @@ use crate::{
 };
 pub use list::{ListError, Page, Pattern};
 pub use request::{
-    Change, Definition, Status, TemplateDefinition, first_value as request_body, is_valid_id, sole_dbrps,
+    BodyError, Change, Definition, Status, TemplateDefinition, is_valid_id, object as request_body, sole_dbrps,
 };
 pub use template::TemplateView;
 
@@ -181,6 +185,19 @@ impl Tasks {
     pub fn counts(&self) -> (usize, usize) {
         let index = self.index();
         (index.len(), index.values().filter(|entry| entry.stored.enabled).count())
+    }
+
+    /// The endpoints of the httpOut nodes that run, as `ID/NAME`.
+    pub fn endpoints(&self) -> Vec<String> {
+        let index = self.index();
+        let running = index.iter().filter_map(|(id, entry)| Some((id, &entry.running.as_ref()?.plan)));
+        let named = running.flat_map(|(id, plan)| {
+            plan.nodes.iter().filter_map(move |node| match &node.kind {
+                NodeKind::HttpOut { endpoint } => Some(format!("{id}/{endpoint}")),
+                _ => None,
+            })
+        });
+        named.collect()
     }
 
     /// Counters of a running task.

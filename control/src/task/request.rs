@@ -1,7 +1,7 @@
 //! Bodies of requests for tasks (reference: http-api §1, §8).
 
 use proto::plan::Dbrp;
-use serde::Deserialize;
+use serde::{Deserialize, de::Error};
 use serde_json::{Map, Value};
 
 use crate::tick::vars::Vars;
@@ -21,8 +21,8 @@ pub enum TypeWord {
     Invalid,
 }
 
-/// Body of a definition or of a change; what is absent stays as it is. The type is checked and ignored: the script says
-/// it.
+/// Body of a definition or of a change ([`object`]); what is absent stays as it is. The type is checked and ignored: the
+/// script says it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Definition {
@@ -41,10 +41,8 @@ pub struct Definition {
 pub type Change = Definition;
 
 impl Definition {
-    /// Reads a body: keys in any case, unknown ones ignored, `null` as absent, text behind the first value ignored.
-    pub fn read(body: &[u8]) -> Result<Definition, serde_json::Error> {
-        let value = first_value(body)?;
-        serde_json::from_value(lower_keys(value))
+    pub fn read(body: &[u8]) -> Result<Definition, BodyError> {
+        Ok(serde_json::from_value(Value::Object(object(body)?))?)
     }
 }
 
@@ -58,10 +56,8 @@ pub struct TemplateDefinition {
 }
 
 impl TemplateDefinition {
-    /// Reads a body as [`Definition::read`] does.
-    pub fn read(body: &[u8]) -> Result<TemplateDefinition, serde_json::Error> {
-        let value = first_value(body)?;
-        serde_json::from_value(lower_keys(value))
+    pub fn read(body: &[u8]) -> Result<TemplateDefinition, BodyError> {
+        Ok(serde_json::from_value(Value::Object(object(body)?))?)
     }
 }
 
@@ -70,25 +66,34 @@ pub fn id_or_new(id: Option<String>) -> String {
     id.filter(|id| !id.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
-/// The first JSON value of a text.
-pub fn first_value(body: &[u8]) -> Result<Value, serde_json::Error> {
+/// Why a body is not the object that is wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    #[error("EOF")]
+    Empty,
+    #[error("json: cannot unmarshal {0}, an object is wanted")]
+    NotAnObject(&'static str),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// The first JSON value of a body, an object: keys in lower case, `null` as absent, what follows the value ignored. A
+/// body of `null` is an empty object.
+pub fn object(body: &[u8]) -> Result<Map<String, Value>, BodyError> {
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
-    match values.next() {
-        Some(value) => value,
-        // An empty body: the error of a text that ends too early.
-        None => serde_json::from_slice(body),
+    match values.next().ok_or(BodyError::Empty)?? {
+        Value::Object(map) => Ok(lower_keys(map)),
+        Value::Null => Ok(Map::new()),
+        Value::Bool(_) => Err(BodyError::NotAnObject("bool")),
+        Value::Number(_) => Err(BodyError::NotAnObject("number")),
+        Value::String(_) => Err(BodyError::NotAnObject("string")),
+        Value::Array(_) => Err(BodyError::NotAnObject("array")),
     }
 }
 
-/// Keys of the object in lower case, without those whose value is null or empty text where a word is wanted.
-fn lower_keys(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let lower = |(key, value): (String, Value)| (key.to_lowercase(), value);
-            Value::Object(map.into_iter().map(lower).filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
-        }
-        other => other,
-    }
+/// Keys in lower case, without those whose value is null.
+fn lower_keys(map: Map<String, Value>) -> Map<String, Value> {
+    map.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_lowercase(), value)).collect()
 }
 
 fn dbrps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Dbrp>>, D::Error> {
@@ -99,10 +104,12 @@ fn dbrps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec
         #[serde(default)]
         rp: String,
     }
-    let values = Option::<Vec<Value>>::deserialize(deserializer)?;
-    let body = |value| serde_json::from_value::<Body>(lower_keys(value)).map_err(serde::de::Error::custom);
-    let bodies = values.map(|values| values.into_iter().map(body).collect::<Result<Vec<_>, _>>()).transpose()?;
-    Ok(bodies.map(|bodies| bodies.into_iter().map(|body| Dbrp { db: body.db, rp: body.rp }).collect()))
+    let dbrp = |given: Map<String, Value>| {
+        let Body { db, rp } = serde_json::from_value(Value::Object(lower_keys(given))).map_err(D::Error::custom)?;
+        Ok(Dbrp { db, rp })
+    };
+    let given = Option::<Vec<Map<String, Value>>>::deserialize(deserializer)?;
+    given.map(|given| given.into_iter().map(dbrp).collect()).transpose()
 }
 
 /// The databases and retention policies of a new task: of its script or of the request, and not of both.
@@ -126,10 +133,13 @@ mod tests {
 
     #[test]
     fn keys_count_in_any_case_and_what_follows_is_ignored() {
-        let body = br#"{"ID":"a","Script":null,"unknown":1,"dbrps":[{"DB":"x"}],"status":"enabled"} rest"#;
+        let body = br#"{"ID":"a","Script":null,"unknown":1,"dbrps":[{"DB":"x"}],"status":"enabled",
+            "vars":{"X":{"Type":"int","VALUE":1}}} rest"#;
         let read = Definition::read(body).unwrap();
         assert_eq!((read.id.as_deref(), read.script, read.status), (Some("a"), None, Some(Status::Enabled)));
         assert_eq!(read.dbrps.unwrap(), [Dbrp { db: "x".into(), rp: String::new() }]);
+        assert_eq!(read.vars.unwrap()["X"].type_name(), "int");
+        assert!(Definition::read(b"null").unwrap().id.is_none());
     }
 
     #[test]
@@ -138,6 +148,8 @@ mod tests {
             "",
             "{",
             "[]",
+            r#"["a","","stream",[],"stream|from()","disabled",{}]"#,
+            r#"{"dbrps":[["d","r"]]}"#,
             r#"{"type":""}"#,
             r#"{"type":"x"}"#,
             r#"{"status":1}"#,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error, ser::SerializeMap};
+use serde_json::{Map, Value as Json, json};
 
 use super::{
     literal::{LiteralError, check_regex, parse_duration},
@@ -65,10 +65,8 @@ impl Var {
         match &self.value {
             VarValue::Invalid { error, .. } => Err(error.clone()),
             VarValue::List(items) => items.iter().try_for_each(|item| match &item.value {
-                VarValue::Int(_) | VarValue::Float(_) | VarValue::Duration(_) => {
-                    Err(format!("a list cannot hold a {}", item.type_name()))
-                }
-                _ => item.check(),
+                VarValue::String(_) | VarValue::Star | VarValue::Invalid { .. } => item.check(),
+                _ => Err(format!("a list holds strings and stars, not {}", item.type_name())),
             }),
             _ => Ok(()),
         }
@@ -97,43 +95,49 @@ impl Var {
     }
 }
 
-/// As bodies give it. An unknown type, and a number of the wrong shape, is no JSON of a var at all.
+/// As bodies give it, keys in any case. An unknown type, and a number of the wrong shape, is no JSON of a var at all.
 impl<'de> Deserialize<'de> for Var {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            r#type: String,
-            #[serde(default)]
-            value: Json,
-            #[serde(default)]
-            description: Option<String>,
-        }
-        let body = Body::deserialize(deserializer)?;
-        let type_name = TYPES.into_iter().find(|name| *name == body.r#type);
-        let type_name = type_name.ok_or_else(|| de::Error::custom(format!("unknown var type {:?}", body.r#type)))?;
-        let shape = |what: &str| de::Error::custom(format!("a var of type {type_name} wants {what}"));
-        let value = match (type_name, body.value) {
+        let body = Map::deserialize(deserializer)?;
+        Var::read(lower_keys(body)).map_err(D::Error::custom)
+    }
+}
+
+fn lower_keys(map: Map<String, Json>) -> Map<String, Json> {
+    map.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect()
+}
+
+impl Var {
+    fn read(body: Map<String, Json>) -> Result<Var, String> {
+        let text = |key: &str| match body.get(key) {
+            None | Some(Json::Null) => Ok(""),
+            Some(Json::String(text)) => Ok(text.as_str()),
+            Some(_) => Err(format!("the {key} of a var is a string")),
+        };
+        let (named, description) = (text("type")?, text("description")?.to_owned());
+        let type_name = TYPES.into_iter().find(|name| *name == named);
+        let type_name = type_name.ok_or_else(|| format!("unknown var type {named:?}"))?;
+        let shape = |what: &str| format!("a var of type {type_name} wants {what}");
+        let value = match (type_name, body.get("value").unwrap_or(&Json::Null)) {
             ("star", _) => VarValue::Star,
-            ("bool", Json::Bool(x)) => VarValue::Bool(x),
+            ("bool", Json::Bool(x)) => VarValue::Bool(*x),
             ("int", Json::Number(x)) => VarValue::Int(x.as_i64().ok_or_else(|| shape("an integer"))?),
             ("float", Json::Number(x)) => VarValue::Float(x.as_f64().ok_or_else(|| shape("a number"))?),
-            ("string", Json::String(x)) => VarValue::String(x),
-            ("regex", Json::String(x)) => VarValue::Regex(x),
-            ("lambda", Json::String(x)) => VarValue::Lambda(x),
+            ("string", Json::String(x)) => VarValue::String(x.clone()),
+            ("regex", Json::String(x)) => VarValue::Regex(x.clone()),
+            ("lambda", Json::String(x)) => VarValue::Lambda(x.clone()),
             ("duration", Json::Number(x)) => VarValue::Duration(x.as_i64().ok_or_else(|| shape("nanoseconds"))?),
             ("duration", Json::String(x)) => {
-                VarValue::Duration(parse_duration(&x).ok_or_else(|| shape("a duration such as 1h30m"))?)
+                VarValue::Duration(parse_duration(x).ok_or_else(|| shape("a duration such as 1h30m"))?)
             }
             ("list", Json::Array(items)) => {
-                let item = |item: Json| {
-                    if item.get("value").is_none() {
-                        return Err(shape("a list of objects with type and value"));
-                    }
+                let item = |item: &Json| {
+                    let body = item.as_object().cloned().map(lower_keys).filter(|body| body.contains_key("value"));
+                    let body = body.ok_or_else(|| shape("a list of objects with type and value"))?;
                     // Items have no descriptions of their own.
-                    let item: Var = serde_json::from_value(item).map_err(de::Error::custom)?;
-                    Ok(Var { description: String::new(), ..item })
+                    Ok::<_, String>(Var { description: String::new(), ..Var::read(body)? })
                 };
-                VarValue::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
+                VarValue::List(items.iter().map(item).collect::<Result<_, _>>()?)
             }
             (_, Json::Null) => VarValue::Invalid { type_name, error: "unsupported Var type <nil>.".to_owned() },
             ("int" | "float" | "duration" | "list", _) => return Err(shape("another value")),
@@ -148,7 +152,7 @@ impl<'de> Deserialize<'de> for Var {
                 VarValue::Invalid { type_name, error: format!("unexpected var type {type_name}, value is a {found}") }
             }
         };
-        Ok(Var { value, description: body.description.unwrap_or_default() })
+        Ok(Var { value, description })
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
 
     #[test]
     fn shapes_that_are_no_var_are_refused_and_values_that_do_not_fit_are_named() {
-        assert_eq!(read(r#"{"type":"duration","value":"1m"}"#).unwrap().value, VarValue::Duration(60_000_000_000));
+        assert_eq!(read(r#"{"Type":"duration","VALUE":"1m"}"#).unwrap().value, VarValue::Duration(60_000_000_000));
         assert_eq!(read(r#"{"type":"float","value":3}"#).unwrap().value, VarValue::Float(3.0));
         for bad in [
             r#"{"type":"int","value":5.5}"#,
@@ -193,7 +197,11 @@ mod tests {
         }
         assert!(read(r#"{"type":"bool","value":"x"}"#).unwrap().check().is_err());
         assert!(read(r#"{"type":"string"}"#).unwrap().check().is_err());
-        assert!(read(r#"{"type":"list","value":[{"type":"int","value":1}]}"#).unwrap().check().is_err());
+        for item in [r#"{"type":"int","value":1}"#, r#"{"type":"list","value":[]}"#, r#"{"type":"bool","value":true}"#]
+        {
+            let list = read(&format!(r#"{{"type":"list","value":[{item}]}}"#)).unwrap();
+            assert!(list.check().is_err(), "{item}");
+        }
         assert!(read(r#"{"type":"star"}"#).unwrap().check().is_ok());
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Alerts, Resumes};
 use crate::{
     io::shards::Shards,
+    logging,
     node::{
         HttpPostRequest, InfluxDbRequest, Outputs, Recorded,
         influxdb_out::InfluxDbAct,
@@ -228,11 +229,8 @@ impl Outputs for LaneOutputs {
         false
     }
 
-    fn log(&mut self, level: LogLevel, task: &str, node: &str, line: &str) {
-        match level {
-            LogLevel::Debug => tracing::debug!(target: "task", service = "kapacitor", task, node, "{line}"),
-            LogLevel::Info => tracing::info!(target: "task", service = "kapacitor", task, node, "{line}"),
-            LogLevel::Error => tracing::error!(target: "task", service = "kapacitor", task, node, "{line}"),
-        }
+    fn log(&mut self, level: LogLevel, task: &str, node: &str, message: &str, pairs: &str) {
+        let live = self.returned.is_some();
+        logging::of_node(level, live.then_some("main"), task, node, message, pairs);
     }
 }

@@ -1,13 +1,12 @@
 //! `log`: writes everything to the server's log and passes it on (reference: nodes-stream §14, http-api §22).
 
-use std::fmt::Write;
-
 use proto::plan::LogLevel;
 
 use super::{Fault, Operator, Outlet};
 use crate::{
     group::Group,
     json,
+    logging::pair,
     point::{Batch, Point},
     tags::TagSet,
     value::{Field, Value},
@@ -23,9 +22,9 @@ impl Log {
         Log { level, prefix: prefix.to_owned() }
     }
 
-    fn head(&self, message: &str) -> String {
+    /// The begin of a line's pairs.
+    fn head(&self) -> String {
         let mut line = String::new();
-        pair("msg", message, &mut line);
         pair("prefix", &self.prefix, &mut line);
         line
     }
@@ -33,28 +32,28 @@ impl Log {
 
 impl Operator for Log {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let mut line = self.head("point");
+        let mut line = self.head();
         for (key, name) in [("name", point.name), ("db", point.database), ("rp", point.retention_policy)] {
             pair(key, name.as_str(), &mut line);
         }
         group(point.group, &mut line);
         content(point.tags, point.fields.all(), point.time, &mut line);
-        out.log(self.level, &line);
+        out.log(self.level, "point", &line);
         out.point(point)
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let mut line = self.head("begin batch");
+        let mut line = self.head();
         pair("name", batch.name.as_str(), &mut line);
         group(batch.group, &mut line);
         content(&batch.group.tags, &[], batch.time, &mut line);
-        out.log(self.level, &line);
+        out.log(self.level, "begin batch", &line);
         for row in batch.rows.iter() {
-            let mut line = self.head("batch point");
+            let mut line = self.head();
             content(row.tags(), &row.fields(), row.time(), &mut line);
-            out.log(self.level, &line);
+            out.log(self.level, "batch point", &line);
         }
-        out.log(self.level, &self.head("end batch"));
+        out.log(self.level, "end batch", &self.head());
         out.batch(batch)
     }
 }
@@ -86,14 +85,4 @@ fn content(tags: &TagSet, fields: &[Field], time: i64, line: &mut String) {
     let mut text = String::new();
     json::rfc3339(time, &mut text);
     pair("time", &text, line);
-}
-
-/// ` key=value`; quoted if it holds a blank or a quote.
-fn pair(key: &str, value: &str, line: &mut String) {
-    if !line.is_empty() {
-        line.push(' ');
-    }
-    let quoted = value.contains(|c: char| c == ' ' || c == '"' || c == '=' || c.is_control());
-    // Writing to a String cannot fail.
-    let _ = if quoted { write!(line, "{key}={value:?}") } else { write!(line, "{key}={value}") };
 }

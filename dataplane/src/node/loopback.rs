@@ -20,6 +20,7 @@ pub struct Loopback {
     tags: TagSet,
     line: String,
     fields: Vec<Field>,
+    points_written: u64,
 }
 
 impl Loopback {
@@ -33,6 +34,7 @@ impl Loopback {
             tags: TagSet::new(tags.map_err(StartError::new)?),
             line: String::new(),
             fields: Vec::new(),
+            points_written: 0,
         })
     }
 
@@ -54,8 +56,9 @@ impl Loopback {
         if !written || measurement.is_empty() {
             return out.error("point dropped", &"a line has a measurement and at least one field");
         }
-        if !out.context.outputs.loopback(&self.database, &self.retention_policy, &self.line) {
-            out.error("point dropped", &"too many points are on their way back");
+        match out.context.outputs.loopback(&self.database, &self.retention_policy, &self.line) {
+            true => self.points_written += 1,
+            false => out.error("point dropped", &"too many points are on their way back"),
         }
     }
 }
@@ -75,6 +78,10 @@ impl Operator for Loopback {
             self.write(batch.name.as_str(), row.tags(), &row.fields(), row.time(), out);
         }
         Ok(())
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        vec![("points_written", self.points_written)]
     }
 }
 

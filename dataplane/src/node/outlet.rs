@@ -2,11 +2,12 @@
 
 use std::{fmt::Display, rc::Rc};
 
-use proto::message::AlertEvent;
+use proto::{message::AlertEvent, plan::LogLevel};
 
 use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest, udf::UdfRequest};
 use crate::{
     group::{Group, Groups, Lineage},
+    logging::pair,
     point::{Barrier, Batch, Point},
 };
 
@@ -71,8 +72,8 @@ pub trait Outputs {
     /// Hands text of a stream recording to its file; false if there is no room for it.
     fn record(&mut self, recorded: Recorded) -> bool;
 
-    /// A line of the server's log with the node's keys.
-    fn log(&mut self, level: proto::plan::LogLevel, task: &str, node: &str, line: &str);
+    /// A line of the server's log: its message, and the node's own pairs in logfmt.
+    fn log(&mut self, level: LogLevel, task: &str, node: &str, message: &str, pairs: &str);
 }
 
 /// What the tap of a recording hands over, in order.
@@ -228,12 +229,12 @@ impl Outlet<'_> {
             return;
         }
         if let Some(held_back) = self.error_log.admit(self.context.now) {
-            let line = match held_back {
-                0 => format!("msg={message:?} err={:?}", error.to_string()),
-                _ => format!("msg={message:?} err={:?} held_back={held_back}", error.to_string()),
-            };
-            let task = self.context.task.clone();
-            self.context.outputs.log(proto::plan::LogLevel::Error, &task, self.name, &line);
+            let mut pairs = String::new();
+            pair("err", &error.to_string(), &mut pairs);
+            if held_back > 0 {
+                pair("held_back", &held_back.to_string(), &mut pairs);
+            }
+            self.log(LogLevel::Error, message, &pairs);
         }
     }
 
@@ -250,10 +251,10 @@ impl Outlet<'_> {
         *self.errors += 1;
     }
 
-    /// Writes a line of the node to the log.
-    pub fn log(&mut self, level: proto::plan::LogLevel, line: &str) {
+    /// Writes a line of the node to the log; `pairs` are in logfmt, each with a blank before it.
+    pub fn log(&mut self, level: LogLevel, message: &str, pairs: &str) {
         let task = self.context.task.clone();
-        self.context.outputs.log(level, &task, self.name, line);
+        self.context.outputs.log(level, &task, self.name, message, pairs);
     }
 
     fn each_child(

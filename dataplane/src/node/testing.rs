@@ -197,7 +197,9 @@ impl Outputs for Recorded {
         true
     }
 
-    fn log(&mut self, level: LogLevel, _task: &str, node: &str, line: &str) {
-        self.0.borrow_mut().lines.push((level, format!("{node} {line}")));
+    fn log(&mut self, level: LogLevel, _task: &str, node: &str, message: &str, pairs: &str) {
+        let mut line = node.to_owned();
+        crate::logging::pair("msg", message, &mut line);
+        self.0.borrow_mut().lines.push((level, line + pairs));
     }
 }

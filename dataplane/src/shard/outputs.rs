@@ -7,6 +7,7 @@ use super::{
     reingest::Reingest,
 };
 use crate::{
+    logging,
     node::{HttpPostRequest, InfluxDbRequest, Outputs, Recorded, udf::UdfRequest},
     routing::Instance,
 };
@@ -72,11 +73,7 @@ impl Outputs for ShardOutputs {
         self.effects.taps.send(self.instance, recorded)
     }
 
-    fn log(&mut self, level: LogLevel, task: &str, node: &str, line: &str) {
-        match level {
-            LogLevel::Debug => tracing::debug!(target: "task", service = "kapacitor", task, node, "{line}"),
-            LogLevel::Info => tracing::info!(target: "task", service = "kapacitor", task, node, "{line}"),
-            LogLevel::Error => tracing::error!(target: "task", service = "kapacitor", task, node, "{line}"),
-        }
+    fn log(&mut self, level: LogLevel, task: &str, node: &str, message: &str, pairs: &str) {
+        logging::of_node(level, Some("main"), task, node, message, pairs);
     }
 }

@@ -23,6 +23,24 @@ const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
             ("timeout", "timeout"),
         ],
     ),
+    (
+        "bigpanda",
+        &[
+            ("app_key", "app-key"),
+            ("host", "host"),
+            ("primary_property", "primary-property"),
+            ("secondary_property", "secondary-property"),
+        ],
+    ),
+    (
+        "discord",
+        &[
+            ("workspace", "workspace"),
+            ("username", "username"),
+            ("avatar-url", "avatar-url"),
+            ("embed-title", "embed-title"),
+        ],
+    ),
     ("hipchat", &[("room", "room")]),
     ("opsgenie", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
     ("opsgenie2", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
@@ -39,10 +57,23 @@ const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("sensu", &[("source", "source"), ("handlers", "handlers")]),
     (
+        "servicenow",
+        &[
+            ("source", "source"),
+            ("node", "node"),
+            ("type", "type"),
+            ("resource", "resource"),
+            ("metric_name", "metric-name"),
+            ("message_key", "message-key"),
+            ("additional_info", "additional-info"),
+        ],
+    ),
+    (
         "slack",
         &[("workspace", "workspace"), ("channel", "channel"), ("username", "username"), ("icon-emoji", "icon-emoji")],
     ),
     ("smtp", &[("to", "to")]),
+    ("teams", &[("channel_url", "channel-url")]),
     (
         "telegram",
         &[
@@ -53,6 +84,21 @@ const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("victorops", &[("routingKey", "routing-key")]),
+    (
+        "zenoss",
+        &[
+            ("action", "action"),
+            ("method", "method"),
+            ("type", "type"),
+            ("tid", "tid"),
+            ("device", "device"),
+            ("component", "component"),
+            ("eventclasskey", "event-class-key"),
+            ("eventclass", "event-class"),
+            ("collector", "collector"),
+            ("custom_fields", "custom-fields"),
+        ],
+    ),
 ];
 
 /// Sends the test message that complete options describe.
