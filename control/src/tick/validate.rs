@@ -89,7 +89,10 @@ pub fn pipeline(pipeline: &Pipeline) -> Vec<(&PipelineNode, String)> {
 
 fn check(node: &PipelineNode) -> Result<(), String> {
     match node.spec.method {
-        "groupBy" if node.is_set("exclude") && node.arguments != [ScriptValue::Star] => {
+        "groupBy"
+            if node.settings("exclude").any(|setting| !setting.arguments.is_empty())
+                && node.arguments != [ScriptValue::Star] =>
+        {
             Err("exclude requires '*'".to_owned())
         }
         "eval" => eval(node),

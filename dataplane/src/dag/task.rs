@@ -215,7 +215,16 @@ impl Task {
                 .map(|child| (child.slot, child.emitted))
                 .collect(),
         };
-        self.slots.iter().map(statistics).collect()
+        let mut nodes: Vec<NodeStatistics> = self.slots.iter().map(statistics).collect();
+        for slot in &self.slots {
+            let Some(groups) = slot.operator.cardinality_of_children() else { continue };
+            for child in slot.children.iter().filter(|child| !child.watches) {
+                if let Some(node) = nodes.get_mut(child.slot) {
+                    node.working_cardinality = groups;
+                }
+            }
+        }
+        nodes
     }
 
     /// What an httpOut node of that endpoint holds.

@@ -35,6 +35,8 @@ struct Fused {
     aggregates: Vec<Aggregate>,
     empty: Name,
     windows: GroupStates<State>,
+    /// Groups of which a window has ended, which are those that the children know.
+    known: u64,
     /// By group, then in the order of the aggregates.
     accumulators: Vec<Accumulated>,
     /// Numbers of groups whose window a barrier began and that no point has come into yet.
@@ -54,6 +56,8 @@ struct State {
     /// Of the group's first point, for ever.
     name: Name,
     next_emit: i64,
+    /// A window of the group has ended.
+    known: bool,
 }
 
 /// 48 bytes: there may be millions.
@@ -99,6 +103,7 @@ pub fn fuse(window: &Window, children: &[&InfluxQl]) -> Option<Box<dyn Operator>
         aggregates,
         empty: Name::new("").ok()?,
         windows: GroupStates::default(),
+        known: 0,
         accumulators: Vec::new(),
         begun: HashSet::default(),
     }))
@@ -179,7 +184,7 @@ impl Fused {
     /// Makes the point's group have a window that the point lies in.
     fn turn(&mut self, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let clock = self.clock;
-        let new = || State { name: point.name, next_emit: clock.first(point.time) };
+        let new = || State { name: point.name, next_emit: clock.first(point.time), known: false };
         if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
             self.emit(point.group, point.time, out)?;
         }
@@ -214,6 +219,9 @@ impl Fused {
         let places = self.places(group.index);
         let Some(state) = self.windows.get_mut(group) else { return Ok(()) };
         let time = std::mem::replace(&mut state.next_emit, self.clock.next(now));
+        if !std::mem::replace(&mut state.known, true) {
+            self.known += 1;
+        }
         let ended = self.accumulators.get_mut(places).unwrap_or_default();
         for (nth, (aggregate, accumulated)) in self.aggregates.iter().zip(ended).enumerate() {
             let empty = self.empty;
@@ -298,7 +306,7 @@ impl Operator for Fused {
     /// A barrier moves the clock like a point, and ends here.
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let (clock, groups) = (self.clock, self.windows.len());
-        let new = || State { name: barrier.name, next_emit: clock.first(barrier.time) };
+        let new = || State { name: barrier.name, next_emit: clock.first(barrier.time), known: false };
         let ends = barrier.time >= self.windows.get_or_insert_with(barrier.group, new).next_emit;
         if ends {
             self.emit(barrier.group, barrier.time, out)?;
@@ -311,7 +319,9 @@ impl Operator for Fused {
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.windows.remove(group);
+        if self.windows.remove(group).is_some_and(|state| state.known) {
+            self.known -= 1;
+        }
         self.forget(group);
         out.delete_group(group)
     }
@@ -331,6 +341,10 @@ impl Operator for Fused {
         self.windows.len() as u64
     }
 
+    fn cardinality_of_children(&self) -> Option<u64> {
+        Some(self.known)
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         to_state(&(&self.windows, &self.accumulators, &self.begun))
     }
@@ -338,6 +352,7 @@ impl Operator for Fused {
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         let (windows, accumulators, begun) = from_state(state)?;
         (self.windows, self.accumulators, self.begun) = (GroupStates::restore(windows, groups), accumulators, begun);
+        self.known = self.windows.iter().filter(|(_, state)| state.known).count() as u64;
         Ok(())
     }
 }

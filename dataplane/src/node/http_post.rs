@@ -8,9 +8,9 @@ use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use proto::plan;
 
-use super::{Fault, HttpPostRequest, Operator, Outlet, StartError};
+use super::{Fault, HttpPostRequest, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
 use crate::{
-    group::Group,
+    group::{Group, GroupStates, Groups},
     json::Unsupported,
     name::Name,
     point::{Batch, Point, Row, Rows, SeriesNumber},
@@ -31,6 +31,8 @@ pub struct HttpPost {
     code_field: Option<Name>,
     next_ticket: u64,
     parked: VecDeque<(u64, Parked)>,
+    /// For the statistic alone.
+    groups: GroupStates<()>,
 }
 
 /// A message that goes on once its status is known.
@@ -61,6 +63,7 @@ impl HttpPost {
             code_field,
             next_ticket: 0,
             parked: VecDeque::new(),
+            groups: GroupStates::default(),
         })
     }
 
@@ -156,6 +159,7 @@ impl HttpPost {
 
 impl Operator for HttpPost {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        self.groups.get_or_insert_with(point.group, || ());
         let rendered = self.rendered(|out| row::of_point(point, out), || template::Row::of_point(point));
         let ticket = self.post(rendered, out);
         if self.code_field.is_none() {
@@ -175,6 +179,7 @@ impl Operator for HttpPost {
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        self.groups.get_or_insert_with(batch.group, || ());
         let rendered = self.rendered(|out| row::of_batch(batch, out), || template::Row::of_batch(batch));
         let ticket = self.post(rendered, out);
         if self.code_field.is_none() {
@@ -194,6 +199,28 @@ impl Operator for HttpPost {
             Some((_, message)) => self.go_on(message, status, out),
             None => Ok(()),
         }
+    }
+
+    fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        self.groups.remove(group);
+        out.delete_group(group)
+    }
+
+    fn bytes(&self) -> usize {
+        self.groups.bytes(|()| 0)
+    }
+
+    fn cardinality(&self) -> u64 {
+        self.groups.len() as u64
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        to_state(&self.groups)
+    }
+
+    fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
+        self.groups = GroupStates::restore(from_state(state)?, groups);
+        Ok(())
     }
 }
 

@@ -170,6 +170,11 @@ pub trait Operator {
         0
     }
 
+    /// The same of each child, where this operator does their work.
+    fn cardinality_of_children(&self) -> Option<u64> {
+        None
+    }
+
     /// Bytes of state, about.
     fn bytes(&self) -> usize {
         0

@@ -1,6 +1,6 @@
 //! What templates see (reference: nodes-alert-join-io §3).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use gotmpl::Value as TemplateValue;
 use proto::{plan::ServerInfo, value::Level};
@@ -39,12 +39,10 @@ pub struct Data<'a> {
 impl Data<'_> {
     /// The data as a struct: fields that the kind does not show are not there.
     pub(super) fn to_value(self, kind: Kind) -> TemplateValue {
-        let mut fields = BTreeMap::new();
-        for &name in kind.fields() {
-            fields.insert(name, self.field(name));
-        }
+        let fields = kind.fields().iter().map(|&name| (name, self.field(name))).collect();
         let as_json = if kind == Kind::Details { self.json().unwrap_or_default() } else { String::new() };
-        object::value(Object::Struct { type_name: kind.data_type(), fields, json: as_json })
+        let embedded = kind.embedded();
+        object::value(Object::Struct { type_name: kind.data_type(), fields, embedded, json: as_json })
     }
 
     fn field(&self, name: &str) -> TemplateValue {
@@ -59,14 +57,15 @@ impl Data<'_> {
             }
             "ServerInfo" => {
                 let server = self.server;
-                let fields = BTreeMap::from([
+                let fields = vec![
                     ("Hostname", text(&server.hostname)),
                     ("ClusterID", text(&server.cluster_id)),
                     ("ServerID", text(&server.server_id)),
-                ]);
+                ];
                 object::value(Object::Struct {
                     type_name: "kapacitor.serverInfo",
                     fields,
+                    embedded: &[],
                     json: server_json(self.server),
                 })
             }

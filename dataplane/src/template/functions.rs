@@ -122,7 +122,7 @@ fn print(operands: &[Value]) -> String {
 }
 
 /// A value as `%v` prints it.
-fn display(value: &Value) -> String {
+pub fn display(value: &Value) -> String {
     match value {
         Value::Float(x) => {
             let mut out = String::new();

@@ -54,6 +54,15 @@ impl Kind {
         }
     }
 
+    /// How many of its fields belong to the structs embedded in it, the innermost first.
+    fn embedded(self) -> &'static [usize] {
+        match self {
+            Kind::Id | Kind::Row => &[],
+            Kind::Message => &[5],
+            Kind::Details => &[5, 10],
+        }
+    }
+
     /// Fields of the data, in Go's order.
     fn fields(self) -> &'static [&'static str] {
         const FIELDS: [&str; 11] =
@@ -94,6 +103,12 @@ impl Template {
         let parsed = gotmpl::Template::new(kind.name()).parse(source).map_err(failed)?;
         let rewriter = Rewriter::new(kind);
         let tree = parsed.lookup(kind.name()).cloned();
+        // The template crate ends a template at a stray {{end}} or {{else}} without a word: what follows would be missing.
+        let longer = gotmpl::Template::new(kind.name()).parse(&format!("{source}{{{{0}}}}")).map_err(failed)?;
+        let nodes = |tree: Option<&gotmpl::parse::ListNode>| tree.map_or(0, |tree| tree.nodes.len());
+        if nodes(longer.lookup(kind.name())) == nodes(tree.as_ref()) {
+            return Err(TemplateError(format!("template: {}: unexpected {{{{end}}}} or {{{{else}}}}", kind.name())));
+        }
         if kind != Kind::Row
             && let Some(segments) = simple::segments(kind, tree.as_ref())
         {

@@ -3,17 +3,18 @@
 //! The template crate's values are a closed set without them. A function value carries one instead: nothing but the
 //! functions of this module calls it, and everything that prints or compares goes through them (see [`super::rewrite`]).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use gotmpl::{TemplateError, Value};
 
-use super::{go_text, time_layout};
+use super::{functions::display, go_text, time_layout};
 use crate::{gotime, json};
 
 #[derive(Debug)]
 pub enum Object {
-    /// A Go struct: fields by name, and all of it as JSON.
-    Struct { type_name: &'static str, fields: BTreeMap<&'static str, Value>, json: String },
+    /// A Go struct: its fields in order, how many of them each struct embedded in it has (the innermost first), and all of
+    /// it as JSON.
+    Struct { type_name: &'static str, fields: Vec<(&'static str, Value)>, embedded: &'static [usize], json: String },
     /// Nanoseconds since 1970.
     Time(i64),
     /// Nanoseconds.
@@ -146,9 +147,19 @@ impl Object {
 
     fn text(&self) -> String {
         match self {
-            Object::Struct { fields, .. } => {
-                let texts: Vec<String> = fields.values().map(|value| shown(value).to_string()).collect();
-                format!("{{{}}}", texts.join(" "))
+            Object::Struct { fields, embedded, .. } => {
+                let mut out = "{".repeat(1 + embedded.len());
+                for (index, (_, value)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(' ');
+                    }
+                    out.push_str(&display(value));
+                    if embedded.contains(&(index + 1)) {
+                        out.push('}');
+                    }
+                }
+                out.push('}');
+                out
             }
             Object::Time(time) => time_layout::default(*time),
             Object::Duration(duration) => go_text::duration(*duration),
@@ -180,7 +191,9 @@ impl Object {
             _ => return Err(TemplateError::Exec("no field is named".into())),
         };
         let found = match self {
-            Object::Struct { fields, .. } => fields.get(name).cloned(),
+            Object::Struct { fields, .. } => {
+                fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+            }
             Object::Time(time) => time_method(*time, name, rest)?,
             Object::Duration(duration) => duration_method(*duration, name, rest),
         };

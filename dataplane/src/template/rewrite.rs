@@ -34,7 +34,7 @@ impl Rewriter {
             Node::List(list) => Node::List(self.list(list)?),
             Node::Action(action) => {
                 let mut pipe = self.pipe(&action.pipe)?;
-                if pipe.decl.is_empty() {
+                if pipe.decl.is_empty() && !ends_in_escaper(&action.pipe) {
                     pipe.commands.push(call(action.pos, functions::SHOW, Vec::new()));
                 }
                 Node::Action(ActionNode { pos: action.pos, pipe })
@@ -210,6 +210,12 @@ impl Rewriter {
         let template = self.kind.name();
         Err(TemplateError(format!("template: {template}:{}: function {name:?} not defined", pos.line)))
     }
+}
+
+/// Whether the last command makes a text that HTML templates allow nowhere else in a pipeline.
+fn ends_in_escaper(pipe: &PipeNode) -> bool {
+    let last = pipe.commands.last().and_then(|command| command.args.first());
+    matches!(last, Some(Expr::Identifier(_, name)) if matches!(name.as_str(), "html" | "urlquery"))
 }
 
 /// The verbs of a format, one for each operand in order.

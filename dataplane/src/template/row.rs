@@ -48,12 +48,13 @@ impl Row {
             });
             TemplateValue::Map(Arc::new(cells.collect()))
         };
-        let fields = BTreeMap::from([
+        let fields = vec![
             ("Name", text(name.as_str())),
             ("Tags", TemplateValue::Map(Arc::new(tags))),
             ("Values", TemplateValue::List(rows.into_iter().map(row).collect::<Vec<_>>().into())),
-        ]);
-        let value = object::value(Object::Struct { type_name: super::Kind::Row.data_type(), fields, json });
+        ];
+        let value =
+            object::value(Object::Struct { type_name: super::Kind::Row.data_type(), fields, embedded: &[], json });
         Ok(Row { value })
     }
 

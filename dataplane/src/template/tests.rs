@@ -103,6 +103,12 @@ fn messages_print_as_go_does() {
         ("{{ len .Tags }} {{ slice .Name 1 3 }} {{ .Level | printf \"%s-%s\" \"lvl\" }}", "2 pu lvl-WARNING"),
         ("{{ define \"x\" }}<{{ .ID }}>{{ end }}{{ template \"x\" . }}", "<cpu_a>"),
         ("<{{ .Fields.s }}>", "<x <y>&\"+>"),
+        ("{{ .ServerInfo }}", "{h1 c s}"),
+        (
+            "{{ . }}",
+            "{{cpu t host=a map[dc:eu host:a] {h1 c s}} cpu_a map[b:true f:1.234567891e+06 i:42 nothing:<nil> s:x <y>&\"+ \
+             usage:75] WARNING 2020-09-13 12:26:40.5 +0000 UTC 1m30.25s}",
+        ),
     ];
     for (source, expected) in cases {
         assert_eq!(render(Kind::Message, source).as_deref(), Ok(expected), "{source}");
@@ -127,6 +133,7 @@ fn details_are_escaped_for_their_place() {
         ("<a href=\"/x?q={{ .Group }}\">", "<a href=\"/x?q=host%3da\">"),
         ("<script>var v = {{ .Fields.usage }};</script>", "<script>var v =  75 ;</script>"),
         ("at {{ .Time.Unix }}", "at 1600000000"),
+        ("{{ html .Fields.s }} {{ .Group | urlquery }}", "x &lt;y&gt;&amp;&#34;+ host%3Da"),
     ];
     for (source, expected) in cases {
         assert_eq!(render(Kind::Details, source).as_deref(), Ok(expected), "{source}");
@@ -143,6 +150,8 @@ fn errors_say_what_and_where() {
         (Kind::Message, "{{ if gt .Fields.i 90.0 }}x{{ end }}", "incompatible types for comparison"),
         (Kind::Details, "{{ .Nope.Deeper }}", "can't evaluate field Nope in type kapacitor.detailsInfo"),
         (Kind::Message, "{{ .ID", "template: message:1"),
+        (Kind::Message, "{{ .ID }}{{ end }} more", "template: message: unexpected {{end}}"),
+        (Kind::Details, "{{ else }}", "template: details: unexpected {{end}}"),
         (Kind::Message, "{{ .Time.Nope }}", "can't evaluate field Nope in type time.Time"),
     ];
     for (kind, source, expected) in cases {

@@ -87,7 +87,7 @@ fn values() -> impl Strategy<Value = Option<Value>> {
 }
 
 /// What a task logs and counts for these points: host, time and value.
-fn run(plan: &Plan, fused: bool, points: &[(u8, i64, Option<Value>)]) -> (Vec<String>, Vec<(u64, u64, u64)>) {
+fn run(plan: &Plan, fused: bool, points: &[(u8, i64, Option<Value>)]) -> (Vec<String>, Vec<[u64; 4]>) {
     let recorded = Recorded::default();
     let mut task: Task = build_with(plan, Box::new(recorded.clone()), &Default::default(), fused).unwrap();
     let name = |text: &str| Name::new(text).unwrap();
@@ -118,7 +118,9 @@ fn run(plan: &Plan, fused: bool, points: &[(u8, i64, Option<Value>)]) -> (Vec<St
         task.point(&point, order as u64, now).unwrap();
     }
     task.advance(now + 100).unwrap();
-    let counters = task.statistics().iter().map(|node| (node.collected, node.emitted, node.errors)).collect();
+    let counters = task.statistics();
+    let counters =
+        counters.iter().map(|node| [node.collected, node.emitted, node.errors, node.working_cardinality]).collect();
     (recorded.points(), counters)
 }
 

@@ -140,7 +140,7 @@ impl Fit<'_> {
             }
             let next_level = alpha * (y / now) + (1.0 - alpha) * (level + phi * trend);
             let next_trend = beta * (next_level - level) + (1.0 - beta) * phi * trend;
-            let factor = gamma * y / (level + phi * trend) + (1.0 - gamma) * now;
+            let factor = gamma * (y / (level + phi * trend)) + (1.0 - gamma) * now;
             y = (next_level + damping * next_trend) * ahead;
             damping += phi.powi(t as i32);
             if m > 0 {

@@ -1,6 +1,7 @@
 //! The downhill simplex method (Nelder and Mead 1965) in the variant that the original uses.
 //!
-//! reference: nodes-stream §10.6, 6. The function may change the vertex that it is given, and that change stays.
+//! reference: nodes-stream §10.6, 6. The function may change the vertex that it is given, and that change stays. The order of
+//! the arithmetic counts: a difference in a last digit leads the search another way.
 
 /// Most rounds.
 const ROUNDS_MAX: usize = 1_000;
@@ -8,7 +9,7 @@ const ROUNDS_MAX: usize = 1_000;
 /// Spread of the values at which the search ends.
 const PRECISION: f64 = 1e-4;
 
-/// Least value found, and where.
+/// The place of the least value found, and what the function says when asked about it once more.
 pub fn minimise(start: &[f64], mut function: impl FnMut(&mut [f64]) -> f64) -> (f64, Vec<f64>) {
     let n = start.len();
     let size = n as f64;
@@ -24,9 +25,10 @@ pub fn minimise(start: &[f64], mut function: impl FnMut(&mut [f64]) -> f64) -> (
         let mut centroid = vec![0.0; n];
         for (index, vertex) in vertices.iter().enumerate() {
             if index != worst {
-                centroid.iter_mut().zip(vertex).for_each(|(sum, x)| *sum += x / size);
+                centroid.iter_mut().zip(vertex).for_each(|(sum, x)| *sum += x);
             }
         }
+        centroid.iter_mut().for_each(|sum| *sum /= size);
         let along = |from: &[f64], factor: f64| -> Vec<f64> {
             centroid.iter().zip(from).map(|(center, x)| center + factor * (x - center)).collect()
         };
@@ -40,7 +42,7 @@ pub fn minimise(start: &[f64], mut function: impl FnMut(&mut [f64]) -> f64) -> (
             let at_expanded = function(&mut expanded);
             (vertices[worst], values[worst]) =
                 if at_expanded < at_reflected { (expanded, at_expanded) } else { (reflected, at_reflected) };
-        } else {
+        } else if at_reflected >= values[second] {
             let outside = at_reflected < values[worst];
             let mut contracted = if outside { along(&reflected, 0.5) } else { along(&vertices[worst], 0.5) };
             let at_contracted = function(&mut contracted);
@@ -57,13 +59,14 @@ pub fn minimise(start: &[f64], mut function: impl FnMut(&mut [f64]) -> f64) -> (
             }
         }
         let mean = values.iter().sum::<f64>() / (size + 1.0);
-        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / size;
+        let spread = values.iter().map(|value| (value - mean).powi(2) / size).sum::<f64>();
         if spread.sqrt() < PRECISION {
             break;
         }
     }
     let best = ranks(&values).best;
-    (values[best], vertices[best].clone())
+    let place = vertices[best].clone();
+    (function(&mut vertices[best]), place)
 }
 
 struct Ranks {

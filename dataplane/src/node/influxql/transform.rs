@@ -109,16 +109,17 @@ impl State {
                 Some(if self.kind == Some(Type::Int) { Value::Int(self.int) } else { Value::Float(self.float) })
             }
             InfluxQlFunction::MovingAverage { window } => {
-                self.add(value);
-                self.window.push_back(value.clone());
                 let size = usize::try_from(*window).unwrap_or(usize::MAX);
-                if self.window.len() > size {
+                // First the oldest one out, then the new one in: the order shows in the last digits of the sum.
+                if self.window.len() == size {
                     match self.window.pop_front() {
                         Some(Value::Float(x)) => self.float -= x,
                         Some(Value::Int(x)) => self.int = self.int.wrapping_sub(x),
                         _ => {}
                     }
                 }
+                self.add(value);
+                self.window.push_back(value.clone());
                 let sum = if self.kind == Some(Type::Int) { self.int as f64 } else { self.float };
                 (self.window.len() == size).then(|| Value::Float(sum / size as f64))
             }
