@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Option<i64> {
 
 /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, by eras of 400 years that start on March 1st
 /// (H. Hinnant, "chrono-compatible low-level date algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let month_from_march = if month > 2 { month - 3 } else { month + 9 };

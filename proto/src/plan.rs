@@ -413,6 +413,8 @@ pub enum SideloadValue {
     Text(String),
     Number(f64),
     Bool(bool),
+    /// The default, whatever later files say.
+    Null,
     /// A list or an object, which no default can be.
     Other,
 }

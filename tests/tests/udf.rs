@@ -101,6 +101,20 @@ fn an_error_of_the_function_fails_its_task_alone() {
 }
 
 #[test]
+fn a_task_that_fails_in_another_node_ends_its_function() {
+    let (server, _folder) = server(None);
+    let script = "var sums = stream|from().groupBy('host')@sums().field('v')\n\
+                  sums|httpOut('o')\n\
+                  sums|alert().crit(lambda: \"sum\" > 2).message('{{ .Nope }}')";
+    assert_eq!(define(&server, "t", script).0, 200);
+    server.write("d", "autogen", LINES).unwrap();
+    let ended = || server.log().contains("end of input after 2 groups");
+    assert!(until(Duration::from_secs(10), ended), "{}", server.log());
+    let task = server.call("GET", "/kapacitor/v1/tasks/t", None).unwrap().text();
+    assert!(task.contains("can't evaluate field Nope"), "{task}");
+}
+
+#[test]
 fn a_task_that_starts_again_gives_its_function_the_last_snapshot() {
     let (server, _folder) = server(None);
     assert_eq!(define(&server, "t", "stream|from().groupBy('host')@sums().field('v')|httpOut('o')").0, 200);

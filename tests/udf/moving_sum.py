@@ -126,6 +126,8 @@ class Function:
                 self.send(17, field(1, tmax) + tags + total)
                 self.send(18, body)
 
+        print("end of input after", len(self.sums), "groups", file=sys.stderr, flush=True)
+
     def point(self, body):
         value = None
         for number, entry in fields(body):

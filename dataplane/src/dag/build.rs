@@ -41,7 +41,6 @@ pub fn build_with(
             plan.nodes.len()
         )));
     }
-    check_endpoints(plan)?;
     let demands = super::demand::demands(plan);
     let deletions = below_deletions(plan);
     let mut slots = Vec::with_capacity(plan.nodes.len());
@@ -71,18 +70,13 @@ pub fn build_with(
     Task::new(slots, context).ok_or_else(|| StartError::new("no room for groups"))
 }
 
-/// Two httpOut of one name fail the task when it starts, and name the second node.
-fn check_endpoints(plan: &Plan) -> Result<(), StartError> {
-    let mut seen = std::collections::BTreeSet::new();
-    for node in &plan.nodes {
-        if let NodeKind::HttpOut { endpoint } = &node.kind
-            && !seen.insert(endpoint.trim_start_matches('/'))
-        {
-            let path = format!("/kapacitor/v1/tasks/{}/{endpoint}", plan.task);
-            return Err(StartError(format!("{}: http: multiple registrations for {path}", node.name)));
-        }
-    }
-    Ok(())
+/// Whether an httpOut node before that of `index` has its endpoint.
+fn is_taken(plan: &Plan, index: usize, endpoint: &str) -> bool {
+    let others = plan.nodes.iter().take(index).filter_map(|node| match &node.kind {
+        NodeKind::HttpOut { endpoint } => Some(endpoint.trim_start_matches('/')),
+        _ => None,
+    });
+    others.into_iter().any(|other| other == endpoint.trim_start_matches('/'))
 }
 
 /// For each node whether groups above it can be deleted.
@@ -159,7 +153,7 @@ fn operator(
         NodeKind::Flatten(plan) => Box::new(flatten::Flatten::new(plan)?),
         NodeKind::Combine(plan) => Box::new(combine::Combine::new(plan)?),
         NodeKind::Log { level, prefix } => Box::new(log::Log::new(*level, prefix)),
-        NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint)),
+        NodeKind::HttpOut { endpoint } => Box::new(http_out::HttpOut::new(endpoint, is_taken(plan, index, endpoint))),
         NodeKind::HttpPost(plan) => Box::new(http_post::HttpPost::new(plan)?),
         NodeKind::Join(plan) => Box::new(join::Join::new(plan, wants)?),
         NodeKind::Union { rename } => Box::new(union::Union::new(rename, node.parents.len())?),

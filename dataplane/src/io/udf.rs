@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::UnixStream,
     process::{Child, Command as Process},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -50,7 +50,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
         let UdfOutput { asker, instance, request } = output;
         let key = (instance, request.node.clone());
         match request.act {
-            UdfAct::Open => {
+            UdfAct::Open(word) => {
                 speakers.retain(|_, speaker| !speaker.queue.is_closed());
                 let (queue, acts) = mpsc::unbounded_channel();
                 let bytes = Rc::new(Cell::new(0));
@@ -63,6 +63,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
                     node: request.node,
                     plan: request.plan,
                     acts,
+                    word,
                     bytes,
                     snapshots: snapshots.clone(),
                 };
@@ -95,6 +96,8 @@ struct Conversation {
     node: String,
     plan: std::sync::Arc<Udf>,
     acts: mpsc::UnboundedReceiver<UdfAct>,
+    /// Of the node; gone without a change where its task has failed.
+    word: watch::Receiver<()>,
     /// Bytes of the data in `acts`.
     bytes: Rc<Cell<usize>>,
     snapshots: Snapshots,
@@ -148,7 +151,11 @@ impl Conversation {
                 }
             }
             UdfProgram::Socket { path } => {
-                let (output, input) = connect(path).await?.into_split();
+                let connected = tokio::select! {
+                    connected = connect(path) => connected?,
+                    Err(_) = self.word.changed() => return Ok(()),
+                };
+                let (output, input) = connected.into_split();
                 self.speak(input, output).await
             }
         }
@@ -220,8 +227,17 @@ impl Conversation {
         let (mut heard, mut next_keepalive) = (Instant::now(), Instant::now() + limit / 2);
         // What is being written, and how much of it has been: writing must not keep answers waiting.
         let (mut writing, mut written) = (Vec::new(), 0);
-        let mut closed = false;
+        let (mut closing, mut closed) = (false, false);
+        // Whether the node may still end without a word.
+        let mut listens = true;
         loop {
+            if closing && !closed {
+                closed = true;
+                if let Some(mut input) = input.take() {
+                    let _ = input.shutdown().await;
+                }
+                next_keepalive = far;
+            }
             let idle = written == writing.len();
             if idle {
                 (writing, written) = (Vec::new(), 0);
@@ -232,15 +248,13 @@ impl Conversation {
                         self.bytes.set(self.bytes.get() - data.len());
                         writing = data;
                     }
-                    Some(UdfAct::Open) => {}
-                    Some(UdfAct::Close) | None => {
-                        closed = true;
-                        if let Some(mut input) = input.take() {
-                            let _ = input.shutdown().await;
-                        }
-                        next_keepalive = far;
-                    }
+                    Some(UdfAct::Open(_)) => {}
+                    Some(UdfAct::Close) | None => closing = true,
                 },
+                ended = self.word.changed(), if listens => {
+                    listens = false;
+                    closing |= ended.is_err();
+                }
                 done = write(&mut input, writing.get(written..).unwrap_or_default()), if !idle => {
                     let done = done.map_err(lost)?;
                     written += done;

@@ -134,8 +134,6 @@ pub struct LaneOutputs {
     waiting: Rc<Waiting>,
     /// `None` in a replay: what it sends back stays in it, and its task may not listen to that.
     returned: Option<Rc<Returned>>,
-    /// Nodes whose functions have not been closed.
-    open: Vec<UdfRequest>,
 }
 
 impl LaneOutputs {
@@ -147,16 +145,7 @@ impl LaneOutputs {
         waiting: Rc<Waiting>,
         returned: Option<Rc<Returned>>,
     ) -> Self {
-        LaneOutputs { instance, alerts, posts, influxdb, udf, resumes, waiting, returned, open: Vec::new() }
-    }
-}
-
-/// A task that did not come to its end leaves no function running.
-impl Drop for LaneOutputs {
-    fn drop(&mut self) {
-        for request in std::mem::take(&mut self.open) {
-            self.udf(UdfRequest { act: UdfAct::Close, ..request });
-        }
+        LaneOutputs { instance, alerts, posts, influxdb, udf, resumes, waiting, returned }
     }
 }
 
@@ -208,10 +197,8 @@ impl Outputs for LaneOutputs {
     }
 
     fn udf(&mut self, request: UdfRequest) -> bool {
-        match &request.act {
-            UdfAct::Open => self.open.push(request.clone()),
-            UdfAct::Data(data) => self.waiting.udf_bytes.set(self.waiting.udf_bytes.get() + data.len()),
-            UdfAct::Close => self.open.retain(|open| open.node != request.node),
+        if let UdfAct::Data(data) = &request.act {
+            self.waiting.udf_bytes.set(self.waiting.udf_bytes.get() + data.len());
         }
         let asker = Asker::Lane(self.resumes.clone());
         let output = UdfOutput { asker, instance: self.instance, request: Box::new(request) };

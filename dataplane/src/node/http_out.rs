@@ -14,6 +14,8 @@ use crate::{
 
 pub struct HttpOut {
     endpoint: String,
+    /// Another node of the task has the endpoint: the task fails as soon as it runs, as in the original.
+    is_taken: bool,
     last: GroupStates<Last>,
 }
 
@@ -42,9 +44,9 @@ enum Content {
 
 impl HttpOut {
     /// A leading `/` of the endpoint does not count.
-    pub fn new(endpoint: &str) -> HttpOut {
+    pub fn new(endpoint: &str, is_taken: bool) -> HttpOut {
         let endpoint = endpoint.strip_prefix('/').unwrap_or(endpoint).to_owned();
-        HttpOut { endpoint, last: GroupStates::default() }
+        HttpOut { endpoint, is_taken, last: GroupStates::default() }
     }
 
     fn set(&mut self, group: &Rc<Group>, order: u64, content: Content) {
@@ -84,6 +86,18 @@ impl HttpOut {
 }
 
 impl Operator for HttpOut {
+    fn start(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        if self.is_taken {
+            out.wake_at(out.context.now);
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, _due: i64, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        let path = format!("/kapacitor/v1/tasks/{}/{}", out.context.task, self.endpoint);
+        Err(Fault::new(format!("http: multiple registrations for {path}")))
+    }
+
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let order = out.context.order;
         let last = self.last.get_or_insert_with(point.group, || Last { order, content: Content::Nothing });

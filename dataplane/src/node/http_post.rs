@@ -2,7 +2,7 @@
 //!
 //! reference: nodes-stream §15. Posts leave through a queue of the node, so a slow receiver never holds the graph up.
 //! With `codeField`, what is posted is parked in a bounded FIFO until its status is known, because the status travels on
-//! with it; what finds the FIFO full is dropped and counted as an error.
+//! with it, and whatever comes behind it waits there, too; what finds the FIFO full is dropped and counted as an error.
 
 use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     group::{Group, GroupStates, Groups},
     json::Unsupported,
     name::Name,
-    point::{Batch, Point, Row, Rows, SeriesNumber},
+    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber},
     row,
     tags::TagSet,
     template::{self, Kind, Template},
@@ -30,15 +30,24 @@ pub struct HttpPost {
     url_template: Option<Template>,
     code_field: Option<Name>,
     next_ticket: u64,
-    parked: VecDeque<(u64, Parked)>,
+    parked: VecDeque<Parked>,
     /// For the statistic alone.
     groups: GroupStates<()>,
 }
 
-/// A message that goes on once its status is known.
-enum Parked {
+/// A message that goes on once its status is known and nothing is left before it.
+struct Parked {
+    awaits: Option<u64>,
+    /// 0 for no answer.
+    status: u16,
+    message: Message,
+}
+
+enum Message {
     Point(OwnedPoint),
     Batch { name: Name, group: Rc<Group>, time: i64, rows: Vec<Row> },
+    Barrier { name: Name, group: Rc<Group>, time: i64 },
+    DeleteGroup(Rc<Group>),
 }
 
 struct OwnedPoint {
@@ -112,9 +121,8 @@ impl HttpPost {
         taken.then_some(ticket)
     }
 
-    /// Parks what was posted; without a post (or with no room) it goes on at once or not at all.
-    fn park(&mut self, ticket: Option<u64>, message: Parked, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let Some(ticket) = ticket else { return self.go_on(message, 0, out) };
+    /// Parks a message that waits for the answer to a post, or for those before it.
+    fn park(&mut self, awaits: Option<u64>, message: Message, out: &mut Outlet<'_>) -> Result<(), Fault> {
         if self.parked.len() >= PARKED_MAX {
             out.error(
                 "point dropped",
@@ -122,15 +130,25 @@ impl HttpPost {
             );
             return Ok(());
         }
-        self.parked.push_back((ticket, message));
+        self.parked.push_back(Parked { awaits, status: 0, message });
+        self.drain(out)
+    }
+
+    /// Hands on what waits for nothing any more.
+    fn drain(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        while self.parked.front().is_some_and(|first| first.awaits.is_none())
+            && let Some(Parked { status, message, .. }) = self.parked.pop_front()
+        {
+            self.go_on(message, status, out)?;
+        }
         Ok(())
     }
 
-    fn go_on(&self, message: Parked, status: u16, out: &mut Outlet<'_>) -> Result<(), Fault> {
+    fn go_on(&self, message: Message, status: u16, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let Some(code_field) = self.code_field else { return Ok(()) };
         let code = Value::Int(i64::from(status));
         match message {
-            Parked::Point(mut point) => {
+            Message::Point(mut point) => {
                 set_field(&mut point.fields, code_field, code);
                 out.point(&Point {
                     name: point.name,
@@ -143,7 +161,7 @@ impl HttpPost {
                     series: point.series,
                 })
             }
-            Parked::Batch { name, group, time, rows } => {
+            Message::Batch { name, group, time, rows } => {
                 let with_code = |row: &Row| {
                     let row = row.as_ref();
                     let mut fields = row.fields().into_owned();
@@ -153,6 +171,8 @@ impl HttpPost {
                 let rows: Vec<Row> = rows.iter().map(with_code).collect();
                 out.batch(&Batch { name, group: &group, time, rows: Rows::new(&rows) })
             }
+            Message::Barrier { name, group, time } => out.barrier(&Barrier { name, group: &group, time }),
+            Message::DeleteGroup(group) => out.delete_group(&group),
         }
     }
 }
@@ -165,7 +185,7 @@ impl Operator for HttpPost {
         if self.code_field.is_none() {
             return out.point(point);
         }
-        let message = Parked::Point(OwnedPoint {
+        let message = Message::Point(OwnedPoint {
             name: point.name,
             database: point.database,
             retention_policy: point.retention_policy,
@@ -186,7 +206,7 @@ impl Operator for HttpPost {
             return out.batch(batch);
         }
         let rows = batch.rows.iter().map(|row| row.to_row()).collect();
-        self.park(ticket, Parked::Batch { name: batch.name, group: batch.group.clone(), time: batch.time, rows }, out)
+        self.park(ticket, Message::Batch { name: batch.name, group: batch.group.clone(), time: batch.time, rows }, out)
     }
 
     fn resume(&mut self, ticket: u64, status: u16, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -194,16 +214,36 @@ impl Operator for HttpPost {
         if !(200..300).contains(&status) {
             out.count_error();
         }
-        let Some(at) = self.parked.iter().position(|(parked, _)| *parked == ticket) else { return Ok(()) };
-        match self.parked.remove(at) {
-            Some((_, message)) => self.go_on(message, status, out),
-            None => Ok(()),
+        if let Some(parked) = self.parked.iter_mut().find(|parked| parked.awaits == Some(ticket)) {
+            (parked.awaits, parked.status) = (None, status);
+        }
+        self.drain(out)
+    }
+
+    fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        match self.parked.is_empty() {
+            true => out.barrier(barrier),
+            false => {
+                let Barrier { name, group, time } = *barrier;
+                self.park(None, Message::Barrier { name, group: group.clone(), time }, out)
+            }
         }
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.groups.remove(group);
-        out.delete_group(group)
+        match self.parked.is_empty() {
+            true => out.delete_group(group),
+            false => self.park(None, Message::DeleteGroup(group.clone()), out),
+        }
+    }
+
+    /// Nobody hears the answers that are still to come.
+    fn finish(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
+        for _ in self.parked.drain(..) {
+            out.error("point dropped", &"the task ended before its POST was answered");
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {
@@ -229,7 +269,7 @@ mod tests {
     use proto::plan::{EdgeType, NodeKind};
 
     use super::*;
-    use crate::node::testing::{Bench, from};
+    use crate::node::testing::{Bench, SECOND, from, log};
 
     #[test]
     fn templates_make_body_and_url() {
@@ -254,5 +294,39 @@ mod tests {
     fn a_template_that_does_not_parse_cannot_start() {
         let plan = plan::HttpPost { row_template: Some("{{ nope }}".into()), ..plan::HttpPost::default() };
         assert!(HttpPost::new(&plan).is_err());
+    }
+
+    #[test]
+    fn what_comes_behind_a_parked_point_waits_behind_it() {
+        let plan =
+            plan::HttpPost { url: "http://h/".into(), code_field: Some("code".into()), ..plan::HttpPost::default() };
+        let idle = plan::Barrier { clock: plan::BarrierClock::Idle(5 * SECOND), delete: false };
+        let window = plan::Window::Time { period: 10 * SECOND, every: 10 * SECOND, align: true, fill_period: false };
+        let count = plan::InfluxQl {
+            function: plan::InfluxQlFunction::Count,
+            field: "v".into(),
+            r#as: "count".into(),
+            use_point_times: false,
+        };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::Barrier(idle)),
+            (vec![2], EdgeType::Stream, NodeKind::HttpPost(plan)),
+            (vec![3], EdgeType::Stream, log()),
+            (vec![3], EdgeType::Batch, NodeKind::Window(window)),
+            (vec![5], EdgeType::Stream, NodeKind::InfluxQl(count)),
+            (vec![6], EdgeType::Stream, log()),
+        ]);
+        bench.point("m", "", 1, Value::Float(1.0), 1).point("m", "", 2, Value::Float(1.0), 2).advance(30);
+        assert!(bench.out().is_empty());
+        let tickets: Vec<u64> = bench.recorded.posts().iter().map(|post| post.ticket).collect();
+        // An answer that comes before that to the first one changes no order.
+        bench.task.resume("n3", tickets[1], 500, 0).unwrap();
+        assert!(bench.out().is_empty());
+        bench.task.resume("n3", tickets[0], 200, 0).unwrap();
+        let out = bench.out();
+        assert_eq!(out[..2], ["1  code=200 v=1", "2  code=500 v=1"], "{out:?}");
+        // The barriers have come behind the points, and the window counts both.
+        assert_eq!(out[2..], ["10  count=2", "20  count=0"], "{out:?}");
     }
 }

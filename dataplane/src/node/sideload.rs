@@ -72,7 +72,10 @@ impl Sideload {
             template.execute_fmt(&mut path, &data).map_err(|error| Fault::new(error.to_string()))?;
             paths.push(path);
         }
-        let find = |key: &str| paths.iter().find_map(|path| self.files.get(path)?.get(key));
+        let find = |key: &str| {
+            let found = paths.iter().find_map(|path| self.files.get(path)?.get(key));
+            found.filter(|found| **found != SideloadValue::Null)
+        };
         let mut fields = Vec::with_capacity(self.fields.len());
         for (key, default) in &self.fields {
             let value = find(key.as_str()).map(|found| {
@@ -126,7 +129,11 @@ fn converted(found: &SideloadValue, default: &Value) -> Option<Value> {
         }
         (Value::Int(_), SideloadValue::Text(text)) => text.parse().ok().map(Value::Int),
         (Value::Bool(_), SideloadValue::Bool(x)) => Some(Value::Bool(*x)),
-        (Value::Bool(_), SideloadValue::Text(text)) => text.parse().ok().map(Value::Bool),
+        (Value::Bool(_), SideloadValue::Text(text)) => match text.as_str() {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(Value::Bool(true)),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(Value::Bool(false)),
+            _ => None,
+        },
         (Value::String(_), found) => scalar_text(found).map(|text| Value::String(text.into())),
         _ => None,
     }
@@ -137,7 +144,7 @@ fn scalar_text(found: &SideloadValue) -> Option<String> {
         SideloadValue::Text(text) => Some(text.clone()),
         SideloadValue::Number(x) => Some(x.to_string()),
         SideloadValue::Bool(x) => Some(x.to_string()),
-        SideloadValue::Other => None,
+        SideloadValue::Null | SideloadValue::Other => None,
     }
 }
 

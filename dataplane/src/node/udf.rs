@@ -5,6 +5,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use proto::plan;
+use tokio::sync::watch;
 
 use super::{Fault, Operator, Outlet};
 use crate::{
@@ -27,7 +28,8 @@ pub struct UdfRequest {
 
 #[derive(Clone, Debug)]
 pub enum UdfAct {
-    Open,
+    /// The node's word: it changes when the node has closed its function, and is gone where the node ends before.
+    Open(watch::Receiver<()>),
     /// Framed messages.
     Data(Vec<u8>),
     /// Nothing more comes.
@@ -54,11 +56,13 @@ pub struct Udf {
     begun: Option<(Begin, Vec<Row>)>,
     /// It was closed, and may still say something.
     closing: bool,
+    /// A node that ends without a word, because its task failed, leaves no function running.
+    word: watch::Sender<()>,
 }
 
 impl Udf {
     pub fn new(plan: &plan::Udf) -> Udf {
-        Udf { plan: Arc::new(plan.clone()), begun: None, closing: false }
+        Udf { plan: Arc::new(plan.clone()), begun: None, closing: false, word: watch::Sender::new(()) }
     }
 
     fn request(&self, act: UdfAct, out: &mut Outlet<'_>) -> bool {
@@ -198,7 +202,7 @@ fn to_tags(tags: &TagSet) -> Vec<(String, String)> {
 
 impl Operator for Udf {
     fn start(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        match self.request(UdfAct::Open, out) {
+        match self.request(UdfAct::Open(self.word.subscribe()), out) {
             true => Ok(()),
             false => Err(Fault::new("too many requests wait for the I/O thread")),
         }
@@ -267,6 +271,9 @@ impl Operator for Udf {
 
     fn finish(&mut self, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.closing = self.request(UdfAct::Close, out);
+        if self.closing {
+            self.word.send_replace(());
+        }
         Ok(())
     }
 

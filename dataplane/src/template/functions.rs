@@ -15,6 +15,8 @@ pub const NUMBER: &str = "farad_number";
 pub const FOR_VERB: &str = "farad_for_verb";
 pub const GO_TYPES: &str = "farad_go_types";
 pub const INDEX_TAGS: &str = "farad_index_tags";
+pub const RANGE: &str = "farad_range";
+pub const NIL: &str = "farad_nil";
 
 const OF_GO: [&str; 19] = [
     "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "index", "slice", "len", "print", "printf", "println",
@@ -23,7 +25,8 @@ const OF_GO: [&str; 19] = [
 
 /// Whether a script may call a function.
 pub fn exists(kind: Kind, name: &str) -> bool {
-    OF_GO.contains(&name) || (matches!(kind, Kind::Details | Kind::Row) && matches!(name, "json" | "jsonCompact"))
+    OF_GO.contains(&name)
+        || (matches!(kind, Kind::Details | Kind::Row | Kind::Event) && matches!(name, "json" | "jsonCompact"))
 }
 
 /// The functions to add to a template's own.
@@ -57,7 +60,15 @@ pub fn all(kind: Kind) -> FuncMap {
     add(FOR_VERB, for_verb);
     add(GO_TYPES, go_types);
     add(INDEX_TAGS, index_tags);
-    if matches!(kind, Kind::Details | Kind::Row) {
+    add(RANGE, |arguments| match arguments.last() {
+        Some(value @ (Value::Map(_) | Value::List(_) | Value::Nil)) => Ok(value.clone()),
+        other => {
+            let shown = other.map(display).unwrap_or_default();
+            Err(TemplateError::Exec(format!("range can't iterate over {shown}")))
+        }
+    });
+    add(NIL, |_| Ok(Value::Nil));
+    if matches!(kind, Kind::Details | Kind::Row | Kind::Event) {
         add("json", |arguments| json(arguments, "\n"));
         add("jsonCompact", |arguments| json(arguments, ""));
     }

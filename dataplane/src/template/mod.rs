@@ -5,7 +5,9 @@
 //! the type names that `printf` shows ([`rewrite`], [`object`]). Templates that only join texts and plain fields, which is
 //! what most ids and messages are, never get that far: they are a list of [`simple`] segments.
 
+mod check;
 mod data;
+mod event;
 mod functions;
 mod go_text;
 mod object;
@@ -15,10 +17,13 @@ mod simple;
 mod time_layout;
 
 pub use data::Data;
+pub use event::EventData;
 pub use go_text::duration as duration_text;
 pub use row::Row;
 
 use crate::name::Name;
+use check::Check;
+use gotmpl::parse::{Expr, ListNode, Node};
 use rewrite::Rewriter;
 use simple::Segment;
 
@@ -31,6 +36,8 @@ pub enum Kind {
     Details,
     /// The body or URL of a POST of an httpPost node.
     Row,
+    /// The body or URL of a POST of an alert's event.
+    Event,
 }
 
 impl Kind {
@@ -41,6 +48,7 @@ impl Kind {
             Kind::Message => "message",
             Kind::Details => "details",
             Kind::Row => "row",
+            Kind::Event => "alert",
         }
     }
 
@@ -51,13 +59,14 @@ impl Kind {
             Kind::Message => "kapacitor.messageInfo",
             Kind::Details => "kapacitor.detailsInfo",
             Kind::Row => "httppost.row",
+            Kind::Event => "alert.Data",
         }
     }
 
     /// How many of its fields belong to the structs embedded in it, the innermost first.
     fn embedded(self) -> &'static [usize] {
         match self {
-            Kind::Id | Kind::Row => &[],
+            Kind::Id | Kind::Row | Kind::Event => &[],
             Kind::Message => &[5],
             Kind::Details => &[5, 10],
         }
@@ -72,6 +81,9 @@ impl Kind {
             Kind::Message => &FIELDS[..10],
             Kind::Details => &FIELDS,
             Kind::Row => &["Name", "Tags", "Values"],
+            Kind::Event => {
+                &["ID", "Message", "Details", "Time", "Duration", "Level", "Data", "PreviousLevel", "Recoverable"]
+            }
         }
     }
 }
@@ -79,6 +91,9 @@ impl Kind {
 /// The rewritten template stands under a name of its own, and this one, which alone can be executed, calls it.
 const MAIN: &str = "farad_main";
 const ENTRY: &str = "{{ template \"farad_main\" . }}";
+
+/// Stands behind a template while it is parsed: an `end` too many hides it, one too few swallows it.
+const END: &str = "\u{1}end";
 
 /// A template that cannot be parsed, or that failed for some data. The text is Go's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,30 +115,26 @@ enum Form {
 impl Template {
     pub fn new(kind: Kind, source: &str) -> Result<Template, TemplateError> {
         let failed = |error: gotmpl::TemplateError| TemplateError(error.to_string());
-        let parsed = gotmpl::Template::new(kind.name()).parse(source).map_err(failed)?;
+        let parsed = gotmpl::Template::new(kind.name()).parse(&format!("{source}{{{{`{END}`}}}}")).map_err(failed)?;
         let rewriter = Rewriter::new(kind);
-        let tree = parsed.lookup(kind.name()).cloned();
-        // The template crate ends a template at a stray {{end}} or {{else}} without a word: what follows would be missing.
-        let longer = gotmpl::Template::new(kind.name()).parse(&format!("{source}{{{{0}}}}")).map_err(failed)?;
-        let nodes = |tree: Option<&gotmpl::parse::ListNode>| tree.map_or(0, |tree| tree.nodes.len());
-        if nodes(longer.lookup(kind.name())) == nodes(tree.as_ref()) {
-            return Err(TemplateError(format!("template: {}: unexpected {{{{end}}}} or {{{{else}}}}", kind.name())));
-        }
-        if kind != Kind::Row
-            && let Some(segments) = simple::segments(kind, tree.as_ref())
+        let tree = whole(kind, source, parsed.lookup(kind.name()))?;
+        if !matches!(kind, Kind::Row | Kind::Event)
+            && let Some(segments) = simple::segments(kind, &tree)
         {
             return Ok(Template { kind, form: Form::Simple(segments) });
         }
         // Bodies of {{define}}, and the template itself.
         let mut trees = Vec::new();
         for name in parsed.templates() {
-            if let Some(tree) = parsed.lookup(name) {
+            let tree = if name == kind.name() { Some(&tree) } else { parsed.lookup(name) };
+            if let Some(tree) = tree {
+                Check::body(kind.name(), tree)?;
                 trees.push((name.to_owned(), rewriter.list(tree)?));
             }
         }
         let main = match trees.iter().position(|(name, _)| name == kind.name()) {
             Some(at) => trees.swap_remove(at).1,
-            None => rewriter.list(&tree.unwrap_or(simple::EMPTY))?,
+            None => rewriter.list(&tree)?,
         };
         let form = if kind == Kind::Details {
             let mut template =
@@ -169,8 +180,17 @@ impl Template {
 
     /// Appends the output of a template of a row.
     pub fn render_row(&self, row: &Row, out: &mut String) -> Result<(), TemplateError> {
+        self.render_value(row.value(), out)
+    }
+
+    /// Appends the output of a template of an event.
+    pub fn render_event(&self, event: &EventData, out: &mut String) -> Result<(), TemplateError> {
+        self.render_value(event.value(), out)
+    }
+
+    fn render_value(&self, value: &gotmpl::Value, out: &mut String) -> Result<(), TemplateError> {
         let done = match &self.form {
-            Form::Text(template) => template.execute_fmt(out, row.value()),
+            Form::Text(template) => template.execute_fmt(out, value),
             Form::Simple(_) | Form::Html(_) => Ok(()),
         };
         done.map_err(|error| TemplateError(format!("template: {}: {error}", self.kind.name())))
@@ -193,6 +213,23 @@ impl Template {
             })
         })
     }
+}
+
+/// The template's own body, if all that is opened in it is closed, and nothing else.
+fn whole(kind: Kind, source: &str, tree: Option<&ListNode>) -> Result<ListNode, TemplateError> {
+    let is_end = |node: &Node| match node {
+        Node::Action(action) => match action.pipe.commands.as_slice() {
+            [command] => matches!(command.args.as_slice(), [Expr::String(_, text)] if &**text == END),
+            _ => false,
+        },
+        _ => false,
+    };
+    let mut tree = tree.cloned().unwrap_or(simple::EMPTY);
+    if tree.nodes.pop().is_some_and(|last| is_end(&last)) {
+        return Ok(tree);
+    }
+    let lines = 1 + source.matches('\n').count();
+    Err(TemplateError(format!("template: {}:{lines}: {{{{end}}}} and what it ends do not match", kind.name())))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub enum Object {
     Time(i64),
     /// Nanoseconds.
     Duration(i64),
+    /// A month or day of the week: a number with a name.
+    Named { type_name: &'static str, number: i64, name: &'static str },
 }
 
 /// What a carrier is asked: the first argument of its call.
@@ -27,6 +29,7 @@ const TEXT: &str = "text";
 const NUMBER: &str = "number";
 const JSON: &str = "json";
 const TYPE: &str = "type";
+const TIME: &str = "time";
 
 pub fn value(object: Object) -> Value {
     let object = Arc::new(object);
@@ -40,6 +43,10 @@ pub fn value(object: Object) -> Value {
             TEXT => Ok(Value::String(object.text().into())),
             NUMBER => Ok(object.number()),
             JSON => Ok(Value::String(object.json().into())),
+            TIME => Ok(match *object {
+                Object::Time(time) => Value::Int(time),
+                _ => Value::Nil,
+            }),
             TYPE => Ok(Value::String(object.type_name().into())),
             _ => Err(TemplateError::Exec("a struct, time or duration cannot be called".into())),
         }
@@ -142,6 +149,7 @@ impl Object {
             Object::Struct { type_name, .. } => type_name,
             Object::Time(_) => "time.Time",
             Object::Duration(_) => "time.Duration",
+            Object::Named { type_name, .. } => type_name,
         }
     }
 
@@ -163,12 +171,13 @@ impl Object {
             }
             Object::Time(time) => time_layout::default(*time),
             Object::Duration(duration) => go_text::duration(*duration),
+            Object::Named { name, .. } => (*name).to_owned(),
         }
     }
 
     fn number(&self) -> Value {
         match self {
-            Object::Duration(duration) => Value::Int(*duration),
+            Object::Duration(number) | Object::Named { number, .. } => Value::Int(*number),
             other => Value::String(other.text().into()),
         }
     }
@@ -181,7 +190,7 @@ impl Object {
                 json::time(*time, &mut out);
                 out
             }
-            Object::Duration(duration) => duration.to_string(),
+            Object::Duration(number) | Object::Named { number, .. } => number.to_string(),
         }
     }
 
@@ -196,6 +205,7 @@ impl Object {
             }
             Object::Time(time) => time_method(*time, name, rest)?,
             Object::Duration(duration) => duration_method(*duration, name, rest),
+            Object::Named { name: text, .. } => (name == "String").then(|| Value::String((*text).into())),
         };
         found.ok_or_else(|| TemplateError::Exec(format!("can't evaluate field {name} in type {}", self.type_name())))
     }
@@ -204,6 +214,7 @@ impl Object {
 fn time_method(time: i64, name: &str, arguments: &[Value]) -> gotmpl::Result<Option<Value>> {
     let text = |text: String| Some(Value::String(text.into()));
     let duration = || arguments.first().map(as_number).and_then(|value| value.as_int());
+    let other = || arguments.first().map(|other| ask(other, TIME)).and_then(|time| time.as_int());
     let parts = time_layout::Parts::of(time);
     Ok(match (name, arguments) {
         ("Unix", []) => Some(Value::Int(time.div_euclid(1_000_000_000))),
@@ -217,8 +228,22 @@ fn time_method(time: i64, name: &str, arguments: &[Value]) -> gotmpl::Result<Opt
         ("Truncate", [_]) => duration().map(|by| value(Object::Time(gotime::truncate(time, by)))),
         ("Round", [_]) => duration().map(|by| value(Object::Time(gotime::round(time, by)))),
         ("Add", [_]) => duration().map(|by| value(Object::Time(time.saturating_add(by)))),
-        ("Weekday", []) => text(parts.weekday_name().to_owned()),
-        ("Month", []) => text(parts.month_name().to_owned()),
+        ("Weekday", []) => {
+            let (number, name) = (parts.weekday(), parts.weekday_name());
+            Some(value(Object::Named { type_name: "time.Weekday", number, name }))
+        }
+        ("Month", []) => {
+            let (number, name) = (parts.month, parts.month_name());
+            Some(value(Object::Named { type_name: "time.Month", number, name }))
+        }
+        ("Location", []) => text("UTC".to_owned()),
+        ("Before", [_]) => other().map(|other| Value::Bool(time < other)),
+        ("After", [_]) => other().map(|other| Value::Bool(time > other)),
+        ("Equal", [_]) => other().map(|other| Value::Bool(time == other)),
+        ("Sub", [_]) => other().map(|other| value(Object::Duration(time.saturating_sub(other)))),
+        ("AddDate", [Value::Int(years), Value::Int(months), Value::Int(days)]) => {
+            time_layout::add_date(time, *years, *months, *days).map(|time| value(Object::Time(time)))
+        }
         ("Year", []) => Some(Value::Int(parts.year)),
         ("Day", []) => Some(Value::Int(parts.day)),
         ("YearDay", []) => Some(Value::Int(parts.day_of_year)),

@@ -9,6 +9,8 @@
 //! | `print`, `println` | functions that print floats as Go does |
 //! | `eq a b` and its like, `if a` | the same on numbers instead of durations |
 //! | `printf "%d" a` | each operand in the form that its verb wants, and Go's type names in what it says of wrong ones |
+//! | `range a` | the same, unless `a` is nothing to range over |
+//! | `template "x"` | `template "x" nil` |
 //! | `index .Tags "x"` | empty for a missing tag, as the zero value of a Go string |
 
 use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, SmolStr, TemplateNode};
@@ -46,11 +48,20 @@ impl Rewriter {
                 }
                 Node::If(branch)
             }
-            Node::Range(branch) => Node::Range(self.branch(branch)?),
+            Node::Range(branch) => {
+                let mut branch = self.branch(branch)?;
+                branch.pipe.commands.push(call(branch.pos, functions::RANGE, Vec::new()));
+                Node::Range(branch)
+            }
             Node::With(branch) => Node::With(self.branch(branch)?),
             Node::Template(template) => {
-                let pipe = template.pipe.as_ref().map(|pipe| self.pipe(pipe)).transpose()?;
-                Node::Template(TemplateNode { pos: template.pos, name: template.name.clone(), pipe })
+                // Without a pipeline the other template sees nothing.
+                let nothing = || {
+                    let commands = vec![call(template.pos, functions::NIL, Vec::new())];
+                    Ok(PipeNode { pos: template.pos, decl: Vec::new(), commands, is_assign: false })
+                };
+                let pipe = template.pipe.as_ref().map_or_else(nothing, |pipe| self.pipe(pipe))?;
+                Node::Template(TemplateNode { pos: template.pos, name: template.name.clone(), pipe: Some(pipe) })
             }
             other => other.clone(),
         })
@@ -116,6 +127,10 @@ impl Rewriter {
         match name.as_str() {
             "print" => out.push(call(pos, functions::PRINT, arguments)),
             "println" => out.push(call(pos, functions::PRINTLN, arguments)),
+            "html" | "js" | "urlquery" if arguments.len() + usize::from(piped) > 1 => {
+                out.push(call(pos, functions::PRINT, arguments));
+                out.push(call(pos, name, Vec::new()));
+            }
             "html" | "js" | "urlquery" => {
                 if piped {
                     out.push(call(pos, functions::SHOW, Vec::new()));

@@ -33,9 +33,8 @@ pub enum Segment {
 pub const EMPTY: ListNode = ListNode { pos: Pos { offset: 0, line: 1 }, nodes: Vec::new() };
 
 /// The segments of a template that is simple.
-pub fn segments(kind: Kind, tree: Option<&ListNode>) -> Option<Vec<Segment>> {
-    let nodes = tree.map_or(&[][..], |tree| &tree.nodes);
-    nodes.iter().map(|node| segment(kind, node)).collect()
+pub fn segments(kind: Kind, tree: &ListNode) -> Option<Vec<Segment>> {
+    tree.nodes.iter().map(|node| segment(kind, node)).collect()
 }
 
 fn segment(kind: Kind, node: &Node) -> Option<Segment> {
@@ -104,14 +103,14 @@ impl Segment {
             Segment::Duration => out.push_str(&go_text::duration(data.duration)),
             Segment::Hostname => out.push_str(&data.server.hostname),
             Segment::IndexedTag(tag) => out.push_str(data.tags.get(*tag).map_or("", |value| value)),
-            Segment::Tag(tag) => out.push_str(data.tags.get(*tag).map_or("<no value>", |value| value)),
+            Segment::Tag(tag) => out.push_str(data.tags.get(*tag).map_or(missing(kind), |value| value)),
             Segment::Field(name) => match crate::value::field(data.fields, *name) {
                 Some(Value::Float(x)) => go_text::float(*x, out),
                 Some(Value::Int(x)) => out.push_str(&x.to_string()),
                 Some(Value::Bool(x)) => out.push_str(if *x { "true" } else { "false" }),
                 Some(Value::String(text)) => out.push_str(text),
                 Some(Value::Duration(x)) => out.push_str(&go_text::duration(*x)),
-                Some(Value::Null | Value::Missing) | None => out.push_str("<no value>"),
+                Some(Value::Null | Value::Missing) | None => out.push_str(missing(kind)),
             },
             Segment::Json => match data.json() {
                 Ok(json) => out.push_str(&json),
@@ -126,6 +125,11 @@ impl Segment {
         }
         Ok(())
     }
+}
+
+/// What stands for a value that is not there.
+fn missing(kind: Kind) -> &'static str {
+    if kind == Kind::Details { "" } else { "<no value>" }
 }
 
 /// Escapes everything from `start` on for HTML text.

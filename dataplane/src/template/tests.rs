@@ -103,12 +103,23 @@ fn messages_print_as_go_does() {
         ("{{ len .Tags }} {{ slice .Name 1 3 }} {{ .Level | printf \"%s-%s\" \"lvl\" }}", "2 pu lvl-WARNING"),
         ("{{ define \"x\" }}<{{ .ID }}>{{ end }}{{ template \"x\" . }}", "<cpu_a>"),
         ("<{{ .Fields.s }}>", "<x <y>&\"+>"),
+        (
+            "{{ .Time.Month | printf \"%d %s\" 9 }} {{ printf \"%d\" .Time.Weekday }} {{ eq .Time.Month 9 }}",
+            "9 September 0 true",
+        ),
+        ("{{ .Time.Location }} {{ .Time.Before .Time }} {{ .Time.Sub .Time }}", "UTC false 0s"),
+        ("{{ .Time.AddDate 0 5 18 }}", "2021-03-03 12:26:40.5 +0000 UTC"),
+        ("{{ define \"x\" }}[{{ . }}]{{ end }}{{ template \"x\" .Name }}{{ template \"x\" }}", "[cpu][<no value>]"),
+        ("{{ range $k, $v := .Fields.nope }}x{{ else }}none{{ end }}", "none"),
+        ("{{ range $k, $v := .Tags }}{{ if eq $k \"dc\" }}{{ continue }}{{ end }}{{ $k }}{{ break }}{{ end }}", "host"),
+        ("{{ urlquery .Name \"&\" }} {{ \"x\" | html \"<\" }}", "cpu%26 &lt;x"),
         ("{{ .ServerInfo }}", "{h1 c s}"),
         (
             "{{ . }}",
-            "{{cpu t host=a map[dc:eu host:a] {h1 c s}} cpu_a map[b:true f:1.234567891e+06 i:42 nothing:<nil> s:x <y>&\"+ \
-             usage:75] WARNING 2020-09-13 12:26:40.5 +0000 UTC 1m30.25s}",
+            "{{cpu t host=a map[dc:eu host:a] {h1 c s}} cpu_a map[b:true f:1.234567891e+06 i:42 nothing:<nil> \
+             s:x <y>&\"+ usage:75] WARNING 2020-09-13 12:26:40.5 +0000 UTC 1m30.25s}",
         ),
+        ("{{ with $x := .Name }}{{ $x }}{{ $y := 1 }}{{ $y }}{{ end }}{{/* {{ end }} */}}", "cpu1"),
     ];
     for (source, expected) in cases {
         assert_eq!(render(Kind::Message, source).as_deref(), Ok(expected), "{source}");
@@ -134,6 +145,8 @@ fn details_are_escaped_for_their_place() {
         ("<script>var v = {{ .Fields.usage }};</script>", "<script>var v =  75 ;</script>"),
         ("at {{ .Time.Unix }}", "at 1600000000"),
         ("{{ html .Fields.s }} {{ .Group | urlquery }}", "x &lt;y&gt;&amp;&#34;+ host%3Da"),
+        ("[{{ index .Fields \"no\" }}][{{ .Fields.no }}][{{ .Tags.no }}]", "[][][]"),
+        ("<p>[{{ index .Fields \"no\" }}][{{ .Fields.no }}][{{ .Tags.no }}]</p>", "<p>[][][]</p>"),
     ];
     for (source, expected) in cases {
         assert_eq!(render(Kind::Details, source).as_deref(), Ok(expected), "{source}");
@@ -150,9 +163,18 @@ fn errors_say_what_and_where() {
         (Kind::Message, "{{ if gt .Fields.i 90.0 }}x{{ end }}", "incompatible types for comparison"),
         (Kind::Details, "{{ .Nope.Deeper }}", "can't evaluate field Nope in type kapacitor.detailsInfo"),
         (Kind::Message, "{{ .ID", "template: message:1"),
-        (Kind::Message, "{{ .ID }}{{ end }} more", "template: message: unexpected {{end}}"),
-        (Kind::Details, "{{ else }}", "template: details: unexpected {{end}}"),
+        (Kind::Message, "{{ .ID }}{{ end }} more", "do not match"),
+        (Kind::Details, "{{ else }}", "do not match"),
         (Kind::Message, "{{ .Time.Nope }}", "can't evaluate field Nope in type time.Time"),
+        (Kind::Message, "{{ range .Fields.i }}x{{ end }}", "range can't iterate over 42"),
+        (Kind::Message, "x\n{{ end }}", "template: message:2: {{end}} and what it ends do not match"),
+        (Kind::Message, "{{ end }}{{ if true }}", "do not match"),
+        (Kind::Details, "{{ if true }}", "do not match"),
+        (Kind::Id, "{{ else }}", "do not match"),
+        (Kind::Message, "{{ define \"x\" }}", "do not match"),
+        (Kind::Message, "\n{{ $x }}{{ $x := 1 }}", "template: message:2: undefined variable \"$x\""),
+        (Kind::Message, "{{ if true }}{{ $x := 1 }}{{ end }}{{ $x = 2 }}", "undefined variable \"$x\""),
+        (Kind::Message, "{{ if true }}{{ break }}{{ end }}", "{{break}} outside {{range}}"),
     ];
     for (kind, source, expected) in cases {
         let error = render(kind, source).unwrap_err();

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::json::civil;
+use crate::{json::civil, rfc3339::days as days_since_1970};
+
+const DAY: i64 = 86_400_000_000_000;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -63,6 +65,11 @@ impl Parts {
 
     pub fn month_name(self) -> &'static str {
         MONTHS[(self.month - 1).clamp(0, 11) as usize]
+    }
+
+    /// 0 is Sunday.
+    pub fn weekday(self) -> i64 {
+        self.weekday as i64
     }
 
     pub fn weekday_name(self) -> &'static str {
@@ -166,6 +173,17 @@ fn push_fraction(nanosecond: i64, token: &str, out: &mut String) {
         out.push_str(&token[..1]);
         out.push_str(shown);
     }
+}
+
+/// The time by so many years, months and days later, days beyond the end of a month counting on; none out of range.
+pub fn add_date(time: i64, years: i64, months: i64, days: i64) -> Option<i64> {
+    let (day, of_day) = (time.div_euclid(DAY), time.rem_euclid(DAY));
+    let (year, month, day_of_month) = civil(day);
+    let months = year.checked_add(years)?.checked_mul(12)?.checked_add(month - 1)?.checked_add(months)?;
+    let year = Some(months.div_euclid(12)).filter(|year| (-1_000_000..1_000_000).contains(year))?;
+    let first = days_since_1970(year, months.rem_euclid(12) + 1, 1);
+    let day = first.checked_add(day_of_month - 1)?.checked_add(days)?;
+    day.checked_mul(DAY)?.checked_add(of_day)
 }
 
 #[cfg(test)]

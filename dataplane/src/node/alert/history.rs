@@ -38,7 +38,8 @@ impl History {
     pub fn share_of_changes(&self) -> f64 {
         let length = self.levels.len();
         let steps = (length - 1) as f64;
-        let (low, high) = (1.2 / 1.5, 1.2);
+        // The lowest is 1.2 / 1.5, as exactly as a constant of the original is computed.
+        let (low, high) = (0.8, 1.2);
         let (mut weight, step) = (low, (high - low) / steps);
         let mut sum = 0.0;
         for index in 0..length - 1 {
@@ -66,5 +67,10 @@ mod tests {
         assert!((history.share_of_changes() - 0.9).abs() < 1e-12);
         history.push(Level::Critical);
         assert!((history.share_of_changes() - 0.5).abs() < 1e-12);
+        // The newest change alone among five is no less than a threshold of 0.2.
+        let mut history = History::new(5);
+        history.push(Level::Info);
+        history.push(Level::Ok);
+        assert_eq!(history.share_of_changes(), 0.2);
     }
 }

@@ -46,7 +46,7 @@ pub struct Alert {
     policy: Policy,
     outputs: AddedFields,
     states: GroupStates<GroupState>,
-    /// The events that are not OK in the topics of this node, by topic and id.
+    /// The events that are not OK in one of the topics of this node, by topic and id.
     known: HashMap<(usize, Box<str>), (Level, i64)>,
     inhibitors: NodeInhibitors,
     counters: Counters,
@@ -187,7 +187,8 @@ impl Alert {
         let id = self.scratch.id.as_str();
         let known = (0..self.topics.len()).find_map(|topic| self.known.get(&(topic, id.into())).copied());
         let state = self.states.get_or_insert_with(group, GroupState::default);
-        if let Some((level, time)) = known {
+        // The node's own topic counts, even where it says that all is well.
+        if let Some((level, time)) = known.filter(|(level, _)| *level != Level::Ok) {
             state.restore(level, time, &self.policy);
             self.inhibitors.set(group.index, tags, true);
         }

@@ -122,3 +122,14 @@ fn groups_that_share_an_id_share_its_level_at_their_start() {
     let got = events(alert, vec![], &[("a", 0, 3.0), ("b", 10, 0.0)]);
     assert_eq!(got.iter().map(|event| event.1).collect::<Vec<_>>(), [Level::Critical, Level::Ok]);
 }
+
+#[test]
+fn the_nodes_own_topic_counts_before_a_named_one() {
+    let level = |topic: &str, level| TopicLevel { topic: topic.into(), id: "host=a".into(), level, time: 5 };
+    let mut alert = alert();
+    alert.topic = Some("named".into());
+    let levels = vec![level("main:t:alert2", Level::Ok), level("named", Level::Critical)];
+    assert!(events(alert.clone(), levels, &[("a", 10, 0.0)]).is_empty());
+    let got = events(alert, vec![level("named", Level::Critical)], &[("a", 10, 0.0)]);
+    assert_eq!(got, [("host=a".to_owned(), Level::Ok, 5)]);
+}
