@@ -10,7 +10,7 @@ use proto::plan::ServerInfo;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    alert::Alerts,
+    alert::{Alerts, Forgetful, TopicStore},
     api::{self, Api},
     auth::Auth,
     config::{Config, ConfigError, Live, Loaded},
@@ -86,7 +86,12 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let config = live.get();
     let endpoints = live.clone();
     let endpoint = move |name: &str| endpoints.get().endpoint(name);
-    let alerts = Alerts::open(Arc::new(store.topics()), store.handlers(), Arc::new(endpoint), Arc::new(live.clone()))?;
+    let topics: Arc<dyn TopicStore> = match config.alert.persist_topics {
+        true => Arc::new(store.topics()),
+        false => Arc::new(Forgetful),
+    };
+    let (endpoint, surroundings) = (Arc::new(endpoint), Arc::new(live.clone()));
+    let alerts = Alerts::open(topics, store.handlers(), endpoint, surroundings, config.alert.buffer_length())?;
     let auth = Auth::open(live.clone(), store.users())?;
     let tls = config.http.tls();
     if let Some((certificate, key)) = &tls {

@@ -21,10 +21,6 @@ use super::{
     spec::HandlerSpec,
 };
 
-/// Events that wait for one handler. Full: the newest are dropped with a counter; the log says when it begins and when it
-/// ends.
-const QUEUE: usize = 5_000;
-
 /// How many topics an event may be handed on through: topics that publish to each other end here.
 const HOPS_MAX: u8 = 16;
 
@@ -78,15 +74,17 @@ struct Worker {
 }
 
 impl Handler {
-    /// Starts the worker; must be called inside a runtime.
+    /// Starts the worker; must be called inside a runtime. At most `length` events wait; when there are so many the newest
+    /// are dropped with a counter, and the log says when that begins and when it ends.
     pub fn start(
         topic: String,
+        length: usize,
         spec: HandlerSpec,
         condition: Option<Match>,
         counters: Arc<Counters>,
         alerts: WeakAlerts,
     ) -> Handler {
-        let (queue, events) = mpsc::channel(QUEUE);
+        let (queue, events) = mpsc::channel(length);
         let (open, dropped) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let worker = Worker {
             topic: topic.clone(),
@@ -108,7 +106,12 @@ impl Handler {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
                 let topic = &self.topic;
-                tracing::error!(service = "alert", topic, "events are dropped: {QUEUE} wait for their handler");
+                tracing::error!(
+                    service = "alert",
+                    topic,
+                    "events are dropped: {} wait for their handler",
+                    self.queue.max_capacity()
+                );
             }
         }
     }
@@ -193,7 +196,7 @@ impl Worker {
 
     /// Says how many were dropped, once half of the queue is free again.
     fn tell_dropped(&self) {
-        if self.events.len() < QUEUE / 2 && self.dropped.load(Ordering::Relaxed) > 0 {
+        if self.events.len() < self.events.max_capacity() / 2 && self.dropped.load(Ordering::Relaxed) > 0 {
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             tracing::error!(service = "alert", topic = self.topic, dropped, "events were dropped; there is room again");
         }

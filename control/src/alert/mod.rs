@@ -44,6 +44,17 @@ pub trait TopicStore: Send + Sync + 'static {
     fn save(&self, topic: &str, events: &BTreeMap<String, EventState>);
 }
 
+/// Keeps nothing.
+pub struct Forgetful;
+
+impl TopicStore for Forgetful {
+    fn load(&self) -> Vec<(String, BTreeMap<String, EventState>)> {
+        Vec::new()
+    }
+
+    fn save(&self, _topic: &str, _events: &BTreeMap<String, EventState>) {}
+}
+
 /// Finds `[[httppost]]` sections by name.
 pub type Endpoints = Arc<dyn Fn(&str) -> Option<Endpoint> + Send + Sync>;
 
@@ -66,6 +77,8 @@ struct Shared {
     endpoints: Endpoints,
     surroundings: Arc<dyn service::Surroundings>,
     counters: Arc<delivery::Counters>,
+    /// Events that wait for one handler.
+    buffer_length: usize,
 }
 
 impl WeakAlerts {
@@ -81,6 +94,7 @@ impl Alerts {
         table: HandlerTable,
         endpoints: Endpoints,
         surroundings: Arc<dyn service::Surroundings>,
+        buffer_length: usize,
     ) -> Result<Alerts, crate::store::StoreError> {
         let topics = store.load().into_iter().map(|(name, events)| (name, Topic::restored(events)));
         let handlers = table.all()?;
@@ -92,6 +106,7 @@ impl Alerts {
             endpoints,
             surroundings,
             counters: Arc::default(),
+            buffer_length,
         };
         let alerts = Alerts { shared: Arc::new(shared) };
         for handler in handlers {
@@ -136,7 +151,19 @@ impl Alerts {
     /// Takes an event of a node to its topics.
     pub fn event(&self, event: AlertEvent) {
         let event = Arc::new(event);
+        if let [own, named] = event.topics.as_slice() {
+            self.inherit(own, named, &event.id);
+        }
         self.collect(event.clone(), &event.topics, 0);
+    }
+
+    /// A node's own topic that does not know an event yet has it from the named one, which the node's level came from.
+    fn inherit(&self, own: &str, named: &str, id: &str) {
+        let mut topics = self.topics();
+        let Some(state) = topics.get(named).and_then(|topic| topic.events.get(id)).cloned() else { return };
+        if let Some(own) = topics.get_mut(own) {
+            own.events.entry(id.to_owned()).or_insert(state);
+        }
     }
 
     /// The same for an event whose source can wait: returns when every handler of its topics has taken it.
@@ -163,9 +190,14 @@ impl Alerts {
         }
     }
 
-    /// The events of these topics that are not OK, for alert nodes that start.
+    /// The events of these topics that are not OK in one of them, for alert nodes that start.
     pub fn levels(&self, names: &[String]) -> Vec<TopicLevel> {
         let topics = self.topics();
+        let known: Vec<_> = names.iter().filter_map(|name| topics.get(name)).collect();
+        let is_bad = |id: &String| {
+            let mut states = known.iter().filter_map(|topic| topic.events.get(id));
+            states.any(|state| state.level != Level::Ok)
+        };
         let levels = |name: &String| {
             let events = topics.get(name).map(|topic| topic.events.clone()).unwrap_or_default();
             let level = |(id, state): (String, EventState)| TopicLevel {
@@ -174,7 +206,7 @@ impl Alerts {
                 level: state.level,
                 time: state.time,
             };
-            events.into_iter().filter(|(_, state)| state.level != Level::Ok).map(level).collect::<Vec<_>>()
+            events.into_iter().filter(|(id, _)| is_bad(id)).map(level).collect::<Vec<_>>()
         };
         names.iter().flat_map(levels).collect()
     }
@@ -242,7 +274,7 @@ impl Alerts {
 
     fn start_handler(&self, topic: &str, spec: spec::HandlerSpec, condition: Option<matching::Match>) -> Handler {
         let weak = WeakAlerts(Arc::downgrade(&self.shared));
-        Handler::start(topic.to_owned(), spec, condition, self.shared.counters.clone(), weak)
+        Handler::start(topic.to_owned(), self.shared.buffer_length, spec, condition, self.shared.counters.clone(), weak)
     }
 
     fn topics(&self) -> std::sync::MutexGuard<'_, HashMap<String, Topic>> {

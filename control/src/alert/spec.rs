@@ -1,5 +1,6 @@
 //! Alert handlers: what scripts and topics name, and how the API spells it.
 
+use dataplane::template::{Kind, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,14 +10,7 @@ use crate::tick::Endpoint;
 /// One handler (reference: nodes-alert-join-io §4.3, §5.4). Durations are nanoseconds, 0 for none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HandlerSpec {
-    Post {
-        url: String,
-        headers: Vec<(String, String)>,
-        basic_auth: Option<(String, String)>,
-        capture_response: bool,
-        timeout: i64,
-        skip_ssl_verification: bool,
-    },
+    Post(Post),
     Tcp {
         address: String,
     },
@@ -44,6 +38,38 @@ pub enum HandlerSpec {
     },
 }
 
+/// Where and how events are posted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Post {
+    /// A template over the event where it has `{{`.
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub basic_auth: Option<(String, String)>,
+    /// Makes the body in place of the event's JSON.
+    pub template: Option<String>,
+    pub capture_response: bool,
+    pub timeout: i64,
+    pub skip_ssl_verification: bool,
+}
+
+impl Post {
+    /// To an endpoint; the error says which of its templates does not parse.
+    pub fn new(endpoint: Endpoint) -> Result<Post, String> {
+        let Endpoint { url, headers, basic_auth, alert_template, .. } = endpoint;
+        let post = Post { url, headers, basic_auth, template: alert_template, ..Post::default() };
+        post.templates()?;
+        Ok(post)
+    }
+
+    /// The templates of body and URL.
+    pub fn templates(&self) -> Result<[Option<Template>; 2], String> {
+        let parse = |source: &str| Template::new(Kind::Event, source).map_err(|error| error.to_string());
+        let body = self.template.as_deref().map(parse).transpose()?;
+        let url = self.url.contains("{{").then(|| parse(&self.url)).transpose()?;
+        Ok([body, url])
+    }
+}
+
 /// A handler of a topic as the API shows and the store keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TopicHandler {
@@ -68,7 +94,7 @@ pub enum SpecError {
 }
 
 /// Kinds of the original that are not built.
-const NOT_BUILT: [&str; 3] = ["kafka", "mqtt", "snmptrap"];
+const NOT_BUILT: [&str; 1] = ["kafka"];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -183,27 +209,19 @@ impl TopicHandler {
         Ok(match self.kind.as_str() {
             "post" => {
                 let options: PostOptions = self.options()?;
-                let found = match options.endpoint.as_str() {
-                    "" => Endpoint { url: options.url.clone(), ..Endpoint::default() },
+                let endpoint = match options.endpoint.as_str() {
+                    "" => Endpoint { url: options.url, ..Endpoint::default() },
                     name => endpoint(name).ok_or_else(|| format!("endpoint '{name}' does not exist"))?,
                 };
-                let url = if options.url.is_empty() { found.url } else { options.url };
-                if url.is_empty() {
+                if endpoint.url.is_empty() {
                     return Err("must specify url or endpoint".to_owned());
                 }
-                let mut headers = found.headers;
-                for (name, value) in options.headers {
-                    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-                    headers.push((name, value));
-                }
-                HandlerSpec::Post {
-                    url,
-                    headers,
-                    basic_auth: found.basic_auth,
+                HandlerSpec::Post(Post {
                     capture_response: options.capture_response,
                     timeout: options.timeout,
                     skip_ssl_verification: options.skip_ssl_verification,
-                }
+                    ..Post::new(endpoint.with_headers(options.headers))?
+                })
             }
             "tcp" => HandlerSpec::Tcp { address: self.options::<TcpOptions>()?.address },
             "exec" => {

@@ -1,6 +1,9 @@
 //! What no default can mend (reference: configuration §3–§5).
 
-use dataplane::reactor::Choice;
+use dataplane::{
+    reactor::Choice,
+    template::{Kind, Template},
+};
 use toml::Table;
 
 use super::{Config, ConfigError};
@@ -26,6 +29,9 @@ impl Config {
         }
         if self.load.enabled && !self.load.dir.starts_with('/') {
             return Err("load: dir must be an absolute path".into());
+        }
+        if self.deadman.global && self.deadman.interval.0.is_zero() {
+            return Err("deadman: interval must be greater than zero".into());
         }
         if let Err(error) = self.farad.receive.parse::<Choice>() {
             return Err(format!("farad: {error}"));
@@ -87,9 +93,9 @@ impl Config {
                 return Err("httppost: must specify endpoint".into());
             }
             is_url(&endpoint.url)?;
-            for (one, other, file) in [
-                ("alert-template", &endpoint.alert_template, &endpoint.alert_template_file),
-                ("row-template", &endpoint.row_template, &endpoint.row_template_file),
+            for (kind, one, other, file) in [
+                (Kind::Event, "alert-template", &endpoint.alert_template, &endpoint.alert_template_file),
+                (Kind::Row, "row-template", &endpoint.row_template, &endpoint.row_template_file),
             ] {
                 if !other.is_empty() && !file.is_empty() {
                     return Err(format!("httppost: cannot specify both {one} and {one}-file"));
@@ -97,6 +103,14 @@ impl Config {
                 if !file.is_empty() && !file.starts_with('/') {
                     return Err(format!("httppost: {one}-file must be an absolute path, got {file:?}"));
                 }
+                let text = match file.as_str() {
+                    "" => other.clone(),
+                    file => std::fs::read_to_string(file)
+                        .map_err(|error| format!("httppost: {one}-file: {file}: {error}"))?,
+                };
+                let parsed = Template::new(kind, &text);
+                parsed
+                    .map_err(|error| format!("httppost: failed to parse {one} of {:?}: {error}", endpoint.endpoint))?;
             }
         }
         for name in ["discord", "kafka", "mqtt", "slack"] {

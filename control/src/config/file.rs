@@ -7,8 +7,7 @@ use toml::{Table, Value};
 use super::{ConfigError, Udp, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 19] = [
-    "alert",
+const NOT_BUILT: [&str; 18] = [
     "azure",
     "collectd",
     "consul",

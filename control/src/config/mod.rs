@@ -22,7 +22,7 @@ pub use duration::parse as parse_duration;
 pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
 
-use crate::tick::{Endpoint, Global};
+use crate::tick::{DeadmanTexts, Endpoint, Global, GlobalDeadman};
 use proto::plan::InfluxDbTarget;
 
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,18 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: Vec<Fl
     Ok(Loaded { config, table, file: found, warnings })
 }
 
+impl Deadman {
+    /// The watch that every task gets.
+    pub fn of_all(&self) -> Option<GlobalDeadman> {
+        let interval = i64::try_from(self.interval.0.as_nanos()).unwrap_or(i64::MAX);
+        self.global.then_some(GlobalDeadman { threshold: self.threshold, interval })
+    }
+
+    pub fn texts(&self) -> DeadmanTexts<'_> {
+        DeadmanTexts { id: &self.id, message: &self.message }
+    }
+}
+
 impl Config {
     /// The configuration that a table of sections holds.
     pub fn of(table: toml::Table) -> Result<Config, ConfigError> {
@@ -127,7 +139,8 @@ impl Config {
         Some(Endpoint {
             url: section.url.clone(),
             headers: section.headers.clone().into_iter().collect(),
-            basic_auth: (!auth.username.is_empty()).then(|| (auth.username.clone(), auth.password.clone())),
+            basic_auth: (!auth.username.is_empty() && !auth.password.is_empty())
+                .then(|| (auth.username.clone(), auth.password.clone())),
             row_template: some(&section.row_template).or_else(|| file(&section.row_template_file)),
             alert_template: some(&section.alert_template).or_else(|| file(&section.alert_template_file)),
         })

@@ -48,6 +48,7 @@ pub struct Config {
     pub config_override: Enabled,
     pub stats: Stats,
     pub deadman: Deadman,
+    pub alert: Alert,
     pub influxdb: Vec<Influxdb>,
     pub httppost: Vec<HttpPost>,
     #[serde(default)]
@@ -140,6 +141,25 @@ pub struct Deadman {
     pub id: String,
     pub message: String,
     pub global: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Alert {
+    /// States of topics outlive the server.
+    pub persist_topics: bool,
+    /// Events that wait for one handler.
+    pub topic_buffer_length: i64,
+}
+
+impl Alert {
+    /// Events that wait for one handler: less than a thousand are the default, and a million are enough.
+    pub fn buffer_length(&self) -> usize {
+        match self.topic_buffer_length {
+            ..1_000 => 5_000,
+            length => length.min(1_000_000) as usize,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -367,6 +387,10 @@ threshold = 0.0
 id = "{{ .Group }}:NODE_NAME for task '{{ .TaskName }}'"
 message = "{{ .ID }} is {{ if eq .Level \"OK\" }}alive{{ else }}dead{{ end }}: {{ index .Fields \"emitted\" | printf \"%0.3f\" }} points/INTERVAL."
 global = false
+
+[alert]
+persist-topics = true
+topic-buffer-length = 5000
 
 [farad]
 shards = 0

@@ -101,3 +101,22 @@ fn every_key_is_documented() {
         }
     }
 }
+
+#[test]
+fn the_texts_of_deadman_are_those_that_a_script_gets_without_a_configuration() {
+    let loaded = load(Some(Path::new("/dev/null")), &[], Vec::new()).unwrap();
+    let (texts, own) = (loaded.config.deadman.texts(), crate::tick::DeadmanTexts::default());
+    assert_eq!((texts.id, texts.message), (own.id, own.message));
+    assert_eq!(loaded.config.deadman.of_all(), None);
+}
+
+#[test]
+fn queues_of_handlers_have_a_least_and_a_greatest_length() {
+    let length = |length: &str| {
+        let text = format!("[alert]\npersist-topics = false\ntopic-buffer-length = {length}\n");
+        let config = load_text(&text, &[]).unwrap().config;
+        (config.alert.persist_topics, config.alert.buffer_length())
+    };
+    assert_eq!([length("999"), length("-1"), length("1000")], [(false, 5_000), (false, 5_000), (false, 1_000)]);
+    assert_eq!(length("9223372036854775807"), (false, 1_000_000));
+}

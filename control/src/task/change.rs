@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Change, Definition, Entry, Status, TaskError, Tasks, View, compile_task, request};
+use super::{Change, Definition, Entry, Status, TaskError, Tasks, View, request};
 use crate::store::{StoreError, StoredTask, TaskTable};
 
 /// Longest id in bytes; ids are keys of the store.
@@ -59,7 +59,7 @@ impl Tasks {
             return Err(TaskError::invalid("must provide TICKscript"));
         }
         let vars = definition.vars.unwrap_or_default();
-        let compiled = compile_task(&script, &vars)?;
+        let compiled = self.compile(&script, &vars)?;
         let dbrps = request::sole_dbrps(&compiled.dbrps, definition.dbrps.unwrap_or_default());
         let dbrps = dbrps.map_err(TaskError::invalid)?;
         let enabled = definition.status == Some(Status::Enabled);
@@ -105,7 +105,7 @@ impl Tasks {
             let lost_dbrps = script.is_some() && before_compiled.is_ok_and(|compiled| !compiled.dbrps.is_empty());
             after.vars = vars.unwrap_or(after.vars);
             after.script = script.unwrap_or(after.script);
-            let new = compile_task(&after.script, &after.vars)?;
+            let new = self.compile(&after.script, &after.vars)?;
             match (new.dbrps.is_empty(), dbrps.is_empty()) {
                 (false, false) => return Err(TaskError::invalid("cannot specify dbrp in implicitly and explicitly")),
                 (false, true) => after.dbrps.clone_from(&new.dbrps),

@@ -155,7 +155,7 @@ impl Tasks {
         };
         let tasks = Tasks { shared: Arc::new(shared) };
         for task in stored {
-            let entry = tasks.ready(Entry::new(task));
+            let entry = tasks.ready(tasks.entry(task));
             let mut index = tasks.index();
             let id = entry.stored.id.clone();
             index.insert(id.clone(), entry);
@@ -206,6 +206,23 @@ impl Tasks {
         statistics.tasks.into_iter().find(|task| task.task == id)
     }
 
+    /// A task that does not run.
+    fn entry(&self, stored: StoredTask) -> Entry {
+        let compiled = self.compile(&stored.script, &stored.vars);
+        let compiled = compiled.map(Arc::new).map_err(|error| error.to_string());
+        Entry { stored, compiled, running: None, error: String::new() }
+    }
+
+    fn compile(&self, script: &str, vars: &Vars) -> Result<Compiled, TaskError> {
+        let compiled = compile_with_udfs(script, Options { vars }, crate::udf::udfs());
+        let mut compiled = compiled
+            .map_err(|error| TaskError::Invalid { message: error.to_string(), diagnostics: error.diagnostics })?;
+        if let Some(deadman) = self.shared.config.get().deadman.of_all() {
+            compiled.pipeline.watch_source(deadman);
+        }
+        Ok(compiled)
+    }
+
     fn templates(&self) -> MutexGuard<'_, BTreeMap<String, TemplateView>> {
         self.shared.templates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,13 +233,6 @@ impl Tasks {
 }
 
 impl Entry {
-    /// A task that does not run.
-    fn new(stored: StoredTask) -> Entry {
-        let compiled = compile_task(&stored.script, &stored.vars);
-        let compiled = compiled.map(Arc::new).map_err(|error| error.to_string());
-        Entry { stored, compiled, running: None, error: String::new() }
-    }
-
     fn view(&self) -> View {
         let running = self.running.as_ref().map(|running| running.compiled.clone());
         View {
@@ -232,9 +242,4 @@ impl Entry {
             error: self.error.clone(),
         }
     }
-}
-
-fn compile_task(script: &str, vars: &Vars) -> Result<Compiled, TaskError> {
-    compile_with_udfs(script, Options { vars }, crate::udf::udfs())
-        .map_err(|error| TaskError::Invalid { message: error.to_string(), diagnostics: error.diagnostics })
 }

@@ -142,16 +142,18 @@ impl Tasks {
         if compiled.task_type == TaskType::Batch {
             queries(&compiled.pipeline, &stored.dbrps)?;
         }
+        let config = shared.config.get();
         let lowering = Lowering {
             task: &stored.id,
             master,
             dbrps: &stored.dbrps,
             server: &shared.server,
-            endpoint: &|name| shared.config.get().endpoint(name),
-            influxdb: &|name| shared.config.get().influxdb_target(name),
-            sideload: &read_sideload,
+            endpoint: &|name| config.endpoint(name),
+            influxdb: &|name| config.influxdb_target(name),
+            sideload: &|source| read_sideload(source, &|name| config.endpoint(name)),
             udf: &crate::udf::function,
-            globals: &|| shared.config.get().global_services(),
+            deadman: config.deadman.texts(),
+            globals: &|| config.global_services(),
             levels: &|topics| shared.alerts.levels(topics),
         };
         compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())

@@ -5,7 +5,7 @@ use proto::plan::{NodeKind, SideloadFile};
 use super::{Running, Tasks};
 use crate::{
     engine::EngineError,
-    tick::{Compiled, read_sideload},
+    tick::{Compiled, Endpoint, read_sideload},
 };
 
 impl Tasks {
@@ -18,7 +18,9 @@ impl Tasks {
             let index = self.index();
             index.iter().filter_map(|(id, entry)| Some((id.clone(), running(entry.running.as_ref()?)))).collect()
         };
-        let read = move || tasks.into_iter().map(|(id, compiled)| Ok((id, files(&compiled)?))).collect();
+        let config = self.shared.config.get();
+        let endpoint = move |name: &str| config.endpoint(name);
+        let read = move || tasks.into_iter().map(|(id, compiled)| Ok((id, files(&compiled, &endpoint)?))).collect();
         let read: Result<Vec<_>, String> =
             tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         for (id, nodes) in read? {
@@ -38,9 +40,13 @@ impl Tasks {
 }
 
 /// Sideload nodes by name, with their files as they are now.
-fn files(compiled: &Compiled) -> Result<Vec<(String, Vec<SideloadFile>)>, String> {
+fn files(
+    compiled: &Compiled,
+    endpoint: &dyn Fn(&str) -> Option<Endpoint>,
+) -> Result<Vec<(String, Vec<SideloadFile>)>, String> {
     let nodes = compiled.pipeline.nodes.iter().filter(|node| node.spec.method == "sideload");
-    nodes.map(|node| Ok((node.name.clone(), read_sideload(node.string("source").unwrap_or_default())?))).collect()
+    let read = |source: Option<&str>| read_sideload(source.unwrap_or_default(), endpoint);
+    nodes.map(|node| Ok((node.name.clone(), read(node.string("source"))?))).collect()
 }
 
 fn replace(running: &mut Running, name: &str, files: &[SideloadFile]) {

@@ -186,7 +186,7 @@ impl Tasks {
             if !(old_dbrps.is_empty() && new_dbrps.is_empty()) {
                 stored.dbrps.clone_from(&new_dbrps);
             }
-            let entry = Entry::new(stored);
+            let entry = self.entry(stored);
             if entry.stored.enabled {
                 self.prepare(&entry).map_err(|error| reload_failed(&entry.stored.id, &error))?;
             }

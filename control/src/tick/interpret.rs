@@ -8,7 +8,6 @@ mod constant;
 mod lambda;
 mod names;
 mod place;
-mod watch;
 
 pub(super) use lambda::unresolved;
 

@@ -30,12 +30,50 @@ pub struct Endpoint {
     pub alert_template: Option<String>,
 }
 
+impl Endpoint {
+    /// With the headers that a script or handler names: they replace those of the section, and its login.
+    pub fn with_headers(mut self, own: impl IntoIterator<Item = (String, String)>) -> Endpoint {
+        let is_login = |name: &str| name.eq_ignore_ascii_case("authorization");
+        if self.basic_auth.is_some() {
+            self.headers.retain(|(name, _)| !is_login(name));
+        }
+        for (name, value) in own {
+            if is_login(&name) {
+                self.basic_auth = None;
+            }
+            self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
 /// A service with `global` in its section (reference: nodes-alert-join-io §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Global {
     /// Name of the section.
     pub kind: &'static str,
     pub state_changes_only: bool,
+}
+
+/// What alerts of `deadman` say unless they say something else: `[deadman]` of the configuration (reference:
+/// nodes-alert-join-io §6.1).
+#[derive(Clone, Copy, Debug)]
+pub struct DeadmanTexts<'a> {
+    /// The first `NODE_NAME` stands for the watched node.
+    pub id: &'a str,
+    /// The first `INTERVAL` stands for the interval.
+    pub message: &'a str,
+}
+
+impl Default for DeadmanTexts<'static> {
+    fn default() -> Self {
+        DeadmanTexts {
+            id: "{{ .Group }}:NODE_NAME for task '{{ .TaskName }}'",
+            message: "{{ .ID }} is {{ if eq .Level \"OK\" }}alive{{ else }}dead{{ end }}: \
+                      {{ index .Fields \"emitted\" | printf \"%0.3f\" }} points/INTERVAL.",
+        }
+    }
 }
 
 /// What a plan depends on beside its script.
@@ -52,6 +90,7 @@ pub struct Lowering<'a> {
     pub sideload: &'a dyn Fn(&str) -> Result<Vec<SideloadFile>, String>,
     /// A function of the configuration, and how often it is asked for a snapshot, in nanoseconds.
     pub udf: &'a dyn Fn(&str) -> Option<(UdfFunction, i64)>,
+    pub deadman: DeadmanTexts<'a>,
     /// Services that every alert goes to.
     pub globals: &'a dyn Fn() -> Vec<Global>,
     /// What topics hold when the task starts.
@@ -70,6 +109,7 @@ impl<'a> Lowering<'a> {
             influxdb: &|_| None,
             sideload: &|_| Ok(Vec::new()),
             udf: &|_| None,
+            deadman: DeadmanTexts::default(),
             globals: &Vec::new,
             levels: &|_| Vec::new(),
         }
@@ -156,4 +196,25 @@ fn topics(kind: &NodeKind) -> impl Iterator<Item = &String> {
         _ => None,
     };
     alert.into_iter().flat_map(|alert| alert.anonymous_topic.iter().chain(&alert.topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_a_script_replace_those_of_the_section_and_its_login() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let endpoint = Endpoint {
+            headers: vec![pair("Authorization", "section"), pair("X", "section"), pair("Y", "section")],
+            basic_auth: Some(pair("user", "password")),
+            ..Endpoint::default()
+        };
+        let own = endpoint.clone().with_headers([pair("x", "script")]);
+        assert_eq!(own.headers, [pair("Y", "section"), pair("x", "script")]);
+        assert!(own.basic_auth.is_some());
+        let own = endpoint.with_headers([pair("authorization", "script")]);
+        assert_eq!(own.basic_auth, None);
+        assert_eq!(own.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).count(), 1);
+    }
 }

@@ -33,8 +33,10 @@ pub mod udf;
 mod validate;
 pub mod value;
 pub mod vars;
+mod watch;
 
 pub use compile::{CompileError, Compiled, Options, compile, compile_with_udfs, format_script, settle_script};
 pub use condition::condition;
-pub use lower::{Endpoint, Global, LowerError, Lowering, NodeHandlers, read_sideload};
+pub use lower::{DeadmanTexts, Endpoint, Global, LowerError, Lowering, NodeHandlers, read_sideload};
 pub use template::{Template, TemplateVar, compile_template};
+pub use watch::GlobalDeadman;

@@ -2,14 +2,27 @@
 
 use proto::{Expr, Value, expr::BinaryOp};
 
-use super::Interpreter;
-use crate::tick::{
-    pipeline::{Deadman, Setting},
+use super::{
+    pipeline::{Deadman, Pipeline, Setting},
     table::{self, NodeSpec},
     value::ScriptValue,
 };
 
-impl Interpreter<'_> {
+/// A watch over every task: `[deadman] global`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GlobalDeadman {
+    pub threshold: f64,
+    /// Nanoseconds.
+    pub interval: i64,
+}
+
+impl Pipeline {
+    /// Watches the task's source.
+    pub fn watch_source(&mut self, deadman: GlobalDeadman) {
+        let GlobalDeadman { threshold, interval } = deadman;
+        self.add_deadman(0, vec![ScriptValue::Float(threshold), ScriptValue::Duration(interval)], 0);
+    }
+
     /// A source of its own that shows the counters of a node, which gets a child if it has none.
     pub(super) fn add_stats(
         &mut self,
@@ -18,12 +31,12 @@ impl Interpreter<'_> {
         arguments: Vec<ScriptValue>,
         at: usize,
     ) -> usize {
-        let stats = self.pipeline.add(spec, arguments, Vec::new(), at);
-        self.pipeline.nodes[stats].watches = Some(watched);
-        if self.pipeline.nodes[watched].children.is_empty()
+        let stats = self.add(spec, arguments, Vec::new(), at);
+        self.nodes[stats].watches = Some(watched);
+        if self.nodes[watched].children.is_empty()
             && let Some(noop) = table::by_kind("noop")
         {
-            self.pipeline.add(noop, Vec::new(), vec![watched], at);
+            self.add(noop, Vec::new(), vec![watched], at);
         }
         stats
     }
@@ -48,7 +61,7 @@ impl Interpreter<'_> {
             ScriptValue::Lambda(further) => Expr::Binary(BinaryOp::And, Box::new(all), Box::new(further)),
             _ => all,
         });
-        let node = self.pipeline.nodes[watched].name.clone();
+        let node = self.nodes[watched].name.clone();
         let mut below = watched;
         if let Some(stats) = table::by_method("stats") {
             below = self.add_stats(stats, watched, vec![ScriptValue::Duration(interval)], at);
@@ -56,21 +69,21 @@ impl Interpreter<'_> {
         }
         if let Some(derivative) = table::by_method("derivative") {
             let emitted = vec![ScriptValue::String("emitted".to_owned())];
-            below = self.pipeline.add(derivative, emitted, vec![below], at);
+            below = self.add(derivative, emitted, vec![below], at);
             self.preset(below, "nonNegative", Vec::new());
             self.preset(below, "unit", vec![ScriptValue::Duration(interval)]);
         }
         if let Some(alert) = table::by_method("alert") {
-            below = self.pipeline.add(alert, Vec::new(), vec![below], at);
+            below = self.add(alert, Vec::new(), vec![below], at);
             self.preset(below, "crit", vec![ScriptValue::Lambda(dead)]);
-            self.pipeline.nodes[below].deadman = Some(Deadman { node, interval });
+            self.nodes[below].deadman = Some(Deadman { node, interval });
         }
         below
     }
 
     /// A property that the language sets by itself.
     fn preset(&mut self, index: usize, name: &str, arguments: Vec<ScriptValue>) {
-        let node = &mut self.pipeline.nodes[index];
+        let node = &mut self.nodes[index];
         if let Some(property) = node.spec.property(name) {
             node.settings.push(Setting { property, arguments, handler: Vec::new() });
         }

@@ -39,11 +39,7 @@ pub struct Deliver {
 impl Deliver {
     pub fn new(spec: HandlerSpec) -> Deliver {
         let receiver = match &spec {
-            HandlerSpec::Post { url, headers, basic_auth, capture_response, skip_ssl_verification, .. } => {
-                let request =
-                    post::Request { url, headers, basic_auth: basic_auth.as_ref(), capture: *capture_response };
-                Some(post::Receiver::new(request, *skip_ssl_verification))
-            }
+            HandlerSpec::Post(post) => Some(post::Receiver::new(post)),
             _ => None,
         };
         Deliver { spec, receiver }
@@ -51,7 +47,7 @@ impl Deliver {
 
     pub fn kind(&self) -> &'static str {
         match self.spec {
-            HandlerSpec::Post { .. } => "post",
+            HandlerSpec::Post(_) => "post",
             HandlerSpec::Tcp { .. } => "tcp",
             HandlerSpec::Exec { .. } => "exec",
             HandlerSpec::Log { .. } => "log",
@@ -68,21 +64,10 @@ impl Deliver {
 
     /// Delivers events in order; `done` hears of each.
     pub async fn events(&mut self, items: &[Item], mut done: impl FnMut(&Item, Result<(), DeliveryError>)) {
-        let limit = match &self.spec {
-            HandlerSpec::Post { timeout, .. } if *timeout > 0 => Duration::from_nanos(timeout.unsigned_abs()),
-            _ => TIMEOUT,
-        };
-        let json = |item: &Item| to_json(&item.event, item.previous);
         if let Some(receiver) = &mut self.receiver {
-            let events: Vec<String> = items.iter().map(json).collect();
-            let mut items = items.iter();
-            let done = |result| {
-                if let Some(item) = items.next() {
-                    done(item, result);
-                }
-            };
-            return receiver.deliver(&events, limit, done).await;
+            return receiver.events(items, done).await;
         }
+        let (limit, json) = (TIMEOUT, |item: &Item| to_json(&item.event, item.previous));
         for item in items {
             let delivery = async {
                 match &self.spec {
@@ -90,7 +75,7 @@ impl Deliver {
                     HandlerSpec::Exec { program, arguments } => exec::deliver(program, arguments, json(item)).await,
                     HandlerSpec::Log { path, mode } => log::deliver(path, *mode, &json(item)),
                     // The receiver's, and those that the worker hands on itself.
-                    HandlerSpec::Post { .. }
+                    HandlerSpec::Post(_)
                     | HandlerSpec::Publish { .. }
                     | HandlerSpec::Aggregate { .. }
                     | HandlerSpec::Service { .. } => Ok(()),

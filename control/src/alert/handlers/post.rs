@@ -1,22 +1,21 @@
-//! `post`: the event as the body of a POST.
+//! `post`: the event as the body of a POST, or what the endpoint's template makes of it.
 
 use std::time::Duration;
 
-use dataplane::causes::with_causes;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use dataplane::{
+    causes::with_causes,
+    template::{EventData, Template, TemplateError},
+};
+use reqwest::{
+    Url,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+};
 
-use super::{DeliveryError, pipeline::Pipeline};
+use super::{DeliveryError, TIMEOUT, pipeline::Pipeline};
+use crate::alert::{delivery::Item, event::to_json, spec::Post};
 
 /// How much of an answer is shown.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
-
-pub struct Request<'a> {
-    pub url: &'a str,
-    pub headers: &'a [(String, String)],
-    pub basic_auth: Option<&'a (String, String)>,
-    /// Show the body of an answer that is no success.
-    pub capture: bool,
-}
 
 pub fn client(skip_ssl_verification: bool) -> Option<reqwest::Client> {
     reqwest::Client::builder().danger_accept_invalid_certs(skip_ssl_verification).build().ok()
@@ -27,26 +26,69 @@ pub struct Receiver {
     client: Option<reqwest::Client>,
     /// Without a body; or what is wrong with it, which each event then fails by.
     request: Result<reqwest::Request, String>,
+    body: Option<Template>,
+    /// Each event is posted to an address of its own.
+    url: Option<Template>,
+    /// Show the body of an answer that is no success.
     capture: bool,
+    limit: Duration,
     pipeline: Option<Pipeline>,
 }
 
 impl Receiver {
-    pub fn new(to: Request<'_>, skip_ssl_verification: bool) -> Receiver {
-        let client = client(skip_ssl_verification);
-        let request = build(client.as_ref(), &to).map_err(|error| error.to_string());
-        let pipeline = request.as_ref().ok().and_then(Pipeline::new);
-        Receiver { client, request, capture: to.capture, pipeline }
+    pub fn new(post: &Post) -> Receiver {
+        let client = client(post.skip_ssl_verification);
+        // What is wrong with a template is said where the handler is defined.
+        let [body, url] = post.templates().unwrap_or_default();
+        let request = build(client.as_ref(), post, url.is_some()).map_err(|error| error.to_string());
+        let pipeline = request.as_ref().ok().filter(|_| url.is_none()).and_then(Pipeline::new);
+        let limit = if post.timeout > 0 { Duration::from_nanos(post.timeout.unsigned_abs()) } else { TIMEOUT };
+        Receiver { client, request, body, url, capture: post.capture_response, limit, pipeline }
     }
 
-    /// Posts events in order, each within `limit`; `done` hears of each.
-    pub async fn deliver(
-        &mut self,
-        events: &[String],
-        limit: Duration,
-        mut done: impl FnMut(Result<(), DeliveryError>),
-    ) {
-        let mut left = events;
+    /// Posts events in order; `done` hears of each.
+    pub async fn events(&mut self, items: &[Item], mut done: impl FnMut(&Item, Result<(), DeliveryError>)) {
+        let (mut posted, mut bodies) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for item in items {
+            let failed = |error: TemplateError| DeliveryError::Http(error.to_string());
+            match (self.body(item).map_err(failed), self.address(item)) {
+                (Ok(body), Ok(None)) => {
+                    posted.push(item);
+                    bodies.push(body);
+                }
+                (Ok(body), Ok(Some(url))) => done(item, self.alone(&body, Some(url)).await),
+                (Err(error), _) | (_, Err(error)) => done(item, Err(error)),
+            }
+        }
+        let mut posted = posted.into_iter();
+        let done = |result| {
+            if let Some(item) = posted.next() {
+                done(item, result);
+            }
+        };
+        self.deliver(&bodies, done).await;
+    }
+
+    fn body(&self, item: &Item) -> Result<String, TemplateError> {
+        let json = to_json(&item.event, item.previous);
+        let Some(template) = &self.body else { return Ok(json) };
+        let mut body = String::new();
+        template.render_event(&EventData::new(&item.event, item.previous, json), &mut body)?;
+        Ok(body)
+    }
+
+    /// Where an event goes, if that depends on it.
+    fn address(&self, item: &Item) -> Result<Option<Url>, DeliveryError> {
+        let Some(template) = &self.url else { return Ok(None) };
+        let data = EventData::new(&item.event, item.previous, to_json(&item.event, item.previous));
+        let mut url = String::new();
+        template.render_event(&data, &mut url).map_err(|error| DeliveryError::Http(error.to_string()))?;
+        Url::parse(&url).map(Some).map_err(|error| DeliveryError::Http(format!("invalid URL {url:?}: {error}")))
+    }
+
+    /// Posts bodies in order; `done` hears of each.
+    async fn deliver(&mut self, events: &[String], mut done: impl FnMut(Result<(), DeliveryError>)) {
+        let (mut left, limit) = (events, self.limit);
         while let [first, others @ ..] = left {
             let mut answered = 0;
             if let Some(pipeline) = &mut self.pipeline {
@@ -54,7 +96,7 @@ impl Receiver {
                     match answer {
                         // Whoever follows redirects posts it again.
                         Ok(answer) if (300..400).contains(&answer.status) => {
-                            done(self.alone(&left[answered], limit).await);
+                            done(self.alone(&left[answered], None).await);
                         }
                         Ok(answer) => done(self.judge(answer.status, || answer.text())),
                         Err(error) => done(Err(error)),
@@ -63,7 +105,7 @@ impl Receiver {
                 }
             }
             if answered == 0 {
-                done(self.alone(first, limit).await);
+                done(self.alone(first, None).await);
                 left = others;
             } else {
                 left = left.get(answered..).unwrap_or_default();
@@ -71,13 +113,17 @@ impl Receiver {
         }
     }
 
-    /// Posts one event by the client.
-    async fn alone(&self, event: &str, limit: Duration) -> Result<(), DeliveryError> {
+    /// Posts one body by the client.
+    async fn alone(&self, body: &str, to: Option<Url>) -> Result<(), DeliveryError> {
+        let limit = self.limit;
         let delivery = async {
             let client = self.client.as_ref().ok_or_else(no_client)?;
             let request = self.request.as_ref().map_err(|error| DeliveryError::Http(error.clone()))?;
             let mut request = request.try_clone().ok_or_else(no_client)?;
-            *request.body_mut() = Some(event.to_owned().into());
+            *request.body_mut() = Some(body.to_owned().into());
+            if let Some(url) = to {
+                *request.url_mut() = url;
+            }
             let response = client.execute(request).await.map_err(http_error)?;
             let status = response.status().as_u16();
             let body = if self.capture { response.text().await.unwrap_or_default() } else { String::new() };
@@ -96,19 +142,22 @@ impl Receiver {
     }
 }
 
-/// The request without a body.
-fn build(client: Option<&reqwest::Client>, to: &Request<'_>) -> Result<reqwest::Request, DeliveryError> {
-    let mut request = client.ok_or_else(no_client)?.post(to.url);
-    for (name, value) in to.headers {
+/// The request without a body; one whose address depends on the event stands for no address yet.
+fn build(client: Option<&reqwest::Client>, to: &Post, templated: bool) -> Result<reqwest::Request, DeliveryError> {
+    let mut request = client.ok_or_else(no_client)?.post(if templated { "http://localhost/" } else { &to.url });
+    for (name, value) in &to.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             request = request.header(name, value);
         }
     }
-    if let Some((user, password)) = to.basic_auth {
+    if let Some((user, password)) = &to.basic_auth {
         request = request.basic_auth(user, Some(password));
     }
     let mut request = request.build().map_err(http_error)?;
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What a template makes is of the type that the headers say, if they do.
+    if to.template.is_none() {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     Ok(request)
 }
 
@@ -118,4 +167,61 @@ fn no_client() -> DeliveryError {
 
 fn http_error(error: reqwest::Error) -> DeliveryError {
     DeliveryError::Http(with_causes(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto::value::{Level, Value};
+
+    use super::*;
+    use crate::alert::event::test_event;
+
+    fn item() -> Item {
+        let mut event = test_event();
+        (event.id, event.message, event.level) = ("cpu:a b".into(), "it is \"hot\"".into(), Level::Critical);
+        (event.time, event.duration) = (1_600_000_000_123_000_000, 1_000_000_000);
+        event.fields = vec![("n".into(), Value::Int(95)), ("usage".into(), Value::Float(1e6))];
+        event.data = concat!(
+            r#"{"series":[{"name":"cpu","tags":{"host":"a"},"columns":["time","n","usage"],"#,
+            r#""values":[["2020-09-13T12:26:40.123Z",95,1000000]]}]}"#
+        )
+        .into();
+        Item { event: Arc::new(event), previous: Level::Ok, hops: 0 }
+    }
+
+    #[test]
+    fn an_endpoints_template_makes_the_body_and_sets_no_content_type() {
+        let template = "{{.Level}} {{.Duration}} {{.PreviousLevel}} {{ range .Data.Series }}{{ .Name }} {{ .Tags.host }} \
+                        {{ range .Values }}{{ . }}{{ end }}{{ end }} {{ jsonCompact .Message }}";
+        let post = Post { url: "http://h/".into(), template: Some(template.into()), ..Post::default() };
+        let receiver = Receiver::new(&post);
+        assert_eq!(
+            receiver.body(&item()).unwrap(),
+            "CRITICAL 1s OK cpu a [2020-09-13 12:26:40.123 +0000 UTC 95 1e+06] \"it is \\\"hot\\\"\""
+        );
+        assert!(receiver.request.unwrap().headers().get(CONTENT_TYPE).is_none());
+        let plain = Receiver::new(&Post { url: "http://h/".into(), ..Post::default() });
+        assert!(plain.body(&item()).unwrap().starts_with("{\"id\":\"cpu:a b\","));
+        assert_eq!(plain.request.unwrap().headers()[CONTENT_TYPE], "application/json");
+    }
+
+    #[test]
+    fn the_address_may_depend_on_the_event() {
+        let post = Post { url: "http://h/{{ urlquery .ID }}?l={{ .Level }}".into(), ..Post::default() };
+        let receiver = Receiver::new(&post);
+        assert_eq!(receiver.address(&item()).unwrap().unwrap().as_str(), "http://h/cpu%3Aa+b?l=CRITICAL");
+        assert!(Receiver::new(&Post { url: "{{ .Level }}".into(), ..post }).address(&item()).is_err());
+    }
+
+    #[test]
+    fn a_template_that_does_not_parse_is_told_where_it_is_named() {
+        for post in [
+            Post { template: Some("{{ nope }}".into()), ..Post::default() },
+            Post { url: "http://h/{{ .ID".into(), ..Post::default() },
+        ] {
+            assert!(post.templates().is_err());
+        }
+    }
 }

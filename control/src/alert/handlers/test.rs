@@ -1,10 +1,13 @@
 //! One message through a service, to see whether it arrives (reference: http-api §20).
 
+use std::sync::Arc;
+
+use proto::value::Level;
 use serde_json::{Map, Value};
 
 use super::post;
 use crate::{
-    alert::service,
+    alert::{delivery::Item, service, spec::Post},
     config::{Config, Live, flag},
 };
 
@@ -22,15 +25,15 @@ pub async fn test(live: &Live, service: &str, options: &Map<String, Value>) -> R
                 .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
                 .collect();
             let event = crate::alert::event::test_event();
-            let json = crate::alert::event::to_json(&event, proto::value::Level::Ok);
-            let request = post::Request { url: text("url"), headers: &headers, basic_auth: None, capture: true };
+            let item = Item { event: Arc::new(event), previous: Level::Ok, hops: 0 };
+            let post = Post { url: text("url").to_owned(), headers, capture_response: true, ..Post::default() };
             let mut result = Ok(());
-            post::Receiver::new(request, false).deliver(&[json], super::TIMEOUT, |done| result = done).await;
+            post::Receiver::new(&post).events(&[item], |_, done| result = done).await;
             result.map_err(|error| error.to_string())
         }
         "influxdb" => ping(config, text("cluster")).await,
         name if service::name(name).is_some() => {
-            let sent = service::test(name, options, std::sync::Arc::new(live.clone())).await;
+            let sent = service::test(name, options, Arc::new(live.clone())).await;
             sent.map_err(|error| error.to_string())
         }
         service => {

@@ -9,6 +9,7 @@ mod bigpanda;
 mod discord;
 mod email;
 mod hipchat;
+mod mqtt;
 mod occasion;
 mod opsgenie;
 mod opsgenie2;
@@ -21,6 +22,7 @@ mod send;
 mod sensu;
 mod servicenow;
 mod slack;
+mod snmptrap;
 mod talk;
 mod teams;
 mod telegram;
@@ -40,7 +42,7 @@ use crate::config::Live;
 use occasion::Occasion;
 pub use script::of_script;
 use section::Section;
-use send::{Body, Http, Line, Mail, Message, Sender};
+use send::{Body, Datagram, Http, Line, Mail, Message, Sender};
 pub use trial::test;
 
 /// Why an event could not be sent.
@@ -113,6 +115,7 @@ const KINDS: &[Kind] = &[
     kind::<bigpanda::BigPanda>("bigpanda"),
     kind::<discord::Discord>("discord"),
     kind::<hipchat::HipChat>("hipchat"),
+    kind::<mqtt::Mqtt>("mqtt"),
     kind::<opsgenie::OpsGenie>("opsgenie"),
     kind::<opsgenie2::OpsGenie2>("opsgenie2"),
     kind::<pagerduty::PagerDuty>("pagerduty"),
@@ -121,6 +124,7 @@ const KINDS: &[Kind] = &[
     kind::<sensu::Sensu>("sensu"),
     kind::<servicenow::ServiceNow>("servicenow"),
     kind::<slack::Slack>("slack"),
+    kind::<snmptrap::SnmpTrap>("snmptrap"),
     kind::<email::Email>("smtp"),
     kind::<talk::Talk>("talk"),
     kind::<teams::Teams>("teams"),

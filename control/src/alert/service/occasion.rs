@@ -1,12 +1,9 @@
 //! The event that a message is made of, and what templates of services see of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use gotmpl::{MissingKey, Template, Value as TemplateValue, tmap};
-use proto::{
-    message::AlertEvent,
-    value::{Level, Value},
-};
+use dataplane::template::{EventData, Kind, Template};
+use proto::{message::AlertEvent, value::Level};
 use serde_json::{Value as Json, json};
 
 use super::ServiceError;
@@ -61,19 +58,10 @@ impl Occasion<'_> {
         if !text.contains("{{") {
             return Ok(text.to_owned());
         }
-        let event = self.event;
-        let data = tmap! {
-            "ID" => event.id.clone(),
-            "Name" => event.name.clone(),
-            "TaskName" => event.task.clone(),
-            "Group" => event.group.clone(),
-            "Level" => event.level.as_str(),
-            "Message" => event.message.clone(),
-            "Tags" => map(event.tags.iter().map(|(key, value)| (key.as_str(), TemplateValue::String(value.as_str().into())))),
-            "Fields" => map(event.fields.iter().map(|(key, value)| (key.as_str(), field(value)))),
-        };
-        let rendered = parse(text)?.execute_to_string(&data);
-        rendered.map_err(|error| ServiceError(format!("cannot fill in {text:?}: {error}")))
+        let mut rendered = String::new();
+        let done = parse(text)?.render_event(&EventData::of_service(self.event), &mut rendered);
+        done.map_err(|error| ServiceError(format!("cannot fill in {text:?}: {error}")))?;
+        Ok(rendered)
     }
 }
 
@@ -83,29 +71,8 @@ pub fn check_templates<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<(
 }
 
 fn parse(text: &str) -> Result<Template, ServiceError> {
-    let template = Template::new("handler").missing_key(MissingKey::Invalid).parse(text);
+    let template = Template::new(Kind::Event, text);
     template.map_err(|error| ServiceError(format!("invalid template {text:?}: {error}")))
-}
-
-fn map<'a>(entries: impl Iterator<Item = (&'a str, TemplateValue)>) -> TemplateValue {
-    let entries: BTreeMap<Arc<str>, TemplateValue> = entries.map(|(key, value)| (Arc::from(key), value)).collect();
-    TemplateValue::Map(Arc::new(entries))
-}
-
-fn field(value: &Value) -> TemplateValue {
-    match value {
-        Value::Float(value) => TemplateValue::Float(*value),
-        Value::Int(value) => TemplateValue::Int(*value),
-        Value::Bool(value) => TemplateValue::Bool(*value),
-        Value::String(value) => TemplateValue::String(value.as_str().into()),
-        Value::Duration(value) => TemplateValue::String(dataplane::template::duration_text(*value).into()),
-        Value::Time(value) => {
-            let mut text = String::new();
-            dataplane::json::time(*value, &mut text);
-            TemplateValue::String(text.trim_matches('"').into())
-        }
-        Value::Regex(_) | Value::Null => TemplateValue::Nil,
-    }
 }
 
 /// The first `length` bytes at most, whole characters.

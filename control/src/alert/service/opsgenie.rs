@@ -20,7 +20,7 @@ pub fn level(occasion: &Occasion<'_>) -> &'static str {
 impl Service for OpsGenie {
     fn message(&self, section: &Section<'_>, occasion: &Occasion<'_>) -> Result<Message, ServiceError> {
         let event = occasion.event;
-        let body = json!({
+        let mut body = json!({
             "alias": event.id,
             "apiKey": section.text("api-key"),
             "description": Value::String(event.data.clone()),
@@ -29,9 +29,13 @@ impl Service for OpsGenie {
             "message": event.message,
             "monitoring_tool": "kapacitor",
             "note": if occasion.is_ok() { event.message.as_str() } else { "" },
-            "recipients": section.or_texts(&self.recipients_list, "recipients"),
-            "teams": section.or_texts(&self.teams_list, "teams"),
         });
+        for (own, name) in [(&self.recipients_list, "recipients"), (&self.teams_list, "teams")] {
+            let names = section.or_texts(own, name);
+            if !names.is_empty() {
+                body[name] = names.into();
+            }
+        }
         let url = section.text(if occasion.is_ok() { "recovery_url" } else { "url" });
         Ok(Message::Http(Http::json(format!("{}/", url.trim_end_matches('/')), body, &[200])))
     }

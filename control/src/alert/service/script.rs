@@ -22,6 +22,14 @@ fn options(kind: &str, setting: &Setting) -> Value {
     if kind == "smtp" {
         options.insert("to".to_owned(), setting.arguments.iter().map(json).collect());
     }
+    let first = match kind {
+        "mqtt" => Some("topic"),
+        "snmptrap" => Some("trap-oid"),
+        _ => None,
+    };
+    if let (Some(name), Some(argument)) = (first, setting.arguments.first()) {
+        options.insert(name.to_owned(), json(argument));
+    }
     for own in &setting.handler {
         let name = option_name(kind, own.property.name);
         let arguments: Vec<Value> = own.arguments.iter().map(json).collect();
@@ -29,6 +37,9 @@ fn options(kind: &str, setting: &Setting) -> Value {
             ("links", [href, text @ ..]) => {
                 let text = text.first().cloned().unwrap_or_else(|| json!(""));
                 append(&mut options, name, json!({"href": href, "text": text}));
+            }
+            ("data", [oid, kind, value]) => {
+                append(&mut options, "data-list".to_owned(), json!({"oid": oid, "type": kind, "value": value}));
             }
             ("attributes" | "metadata" | "additional-info" | "custom-fields", [key, value]) => {
                 let map = options.entry(name).or_insert_with(|| json!({}));

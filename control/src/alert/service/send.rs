@@ -1,6 +1,9 @@
 //! Messages on their way: HTTP requests, lines over TCP, mail.
 
-use std::sync::OnceLock;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::OnceLock,
+};
 
 use dataplane::causes::with_causes;
 use lettre::{
@@ -15,10 +18,13 @@ use reqwest::Client;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
 };
 
-use super::ServiceError;
+use super::{
+    ServiceError,
+    mqtt::{self, Publication},
+};
 
 /// How much of an answer is read and shown.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
@@ -28,6 +34,8 @@ pub enum Message {
     Http(Http),
     Line(Line),
     Mail(Mail),
+    Datagram(Datagram),
+    Publication(Publication),
 }
 
 #[derive(Debug, PartialEq)]
@@ -69,6 +77,15 @@ pub struct Line {
     pub answer: &'static str,
 }
 
+/// What nobody answers.
+#[derive(Debug, PartialEq)]
+pub struct Datagram {
+    pub address: String,
+    pub bytes: Vec<u8>,
+    /// How often it is sent at most, while sending fails.
+    pub tries: u32,
+}
+
 /// One message to all recipients.
 #[derive(Debug, PartialEq)]
 pub struct Mail {
@@ -97,6 +114,8 @@ impl Sender {
             Message::Http(http) => self.post(http).await,
             Message::Line(line) => send_line(line).await,
             Message::Mail(mail) => send_mail(mail).await,
+            Message::Datagram(datagram) => send_datagram(&datagram).await,
+            Message::Publication(publication) => mqtt::publish(&publication).await,
         }
     }
 
@@ -110,7 +129,7 @@ impl Sender {
         }
         request = match &http.body {
             Body::Json(body) => {
-                request.header(reqwest::header::CONTENT_TYPE, "application/json; charset=utf-8").body(body.to_string())
+                request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.to_string())
             }
             Body::Form(pairs) => request.form(pairs),
         };
@@ -150,6 +169,26 @@ async fn send_line(line: Line) -> Result<(), ServiceError> {
         true => Ok(()),
         false => Err(ServiceError(format!("{} answered {:?}", line.address, answer.trim()))),
     }
+}
+
+async fn send_datagram(datagram: &Datagram) -> Result<(), ServiceError> {
+    let address = &datagram.address;
+    let failed = |error: std::io::Error| ServiceError(format!("{address}: {error}"));
+    let to = tokio::net::lookup_host(address).await.map_err(failed)?.next();
+    let to = to.ok_or_else(|| ServiceError(format!("{address}: no such host")))?;
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await.map_err(failed)?;
+    let mut sent = Ok(0);
+    for _ in 0..datagram.tries.max(1) {
+        sent = socket.send_to(&datagram.bytes, to).await;
+        if sent.is_ok() {
+            break;
+        }
+    }
+    sent.map(drop).map_err(failed)
 }
 
 async fn send_mail(mail: Mail) -> Result<(), ServiceError> {

@@ -159,7 +159,7 @@ fn opsgenie_has_another_address_for_recoveries() {
     let want = json!({
         "alias": "cpu:host=a", "apiKey": "k", "description": "{\"series\":null}",
         "details": {"Level": "RECOVERY", "Monitoring Tool": "Kapacitor"}, "entity": "cpu:host=a", "message": "M",
-        "monitoring_tool": "kapacitor", "note": "M", "recipients": [], "teams": ["t"],
+        "monitoring_tool": "kapacitor", "note": "M", "teams": ["t"],
     });
     assert_eq!((url.as_str(), body), ("http://o/note/", want));
     assert_eq!(http(Level::Critical, "opsgenie", section, Value::Null).url, "http://o/alert/");
@@ -252,4 +252,43 @@ fn an_option_that_a_service_does_not_have_is_refused() {
         assert!(error.contains("nope"), "{}: {error}", kind.name);
         check(kind.name, Value::Null).unwrap();
     }
+}
+
+#[test]
+fn a_trap_holds_its_object_and_the_values_of_its_templates() {
+    let section = "[snmptrap]\nenabled=true\naddr='h:162'\ncommunity='c'\nretries=2";
+    let options = json!({"trap-oid": "1.1", "data-list": [
+        {"oid": "1.2", "type": "s", "value": "{{ .ID }}"}, {"oid": "1.3", "type": "i", "value": "-1"},
+        {"oid": "1.4", "type": "c", "value": "300"}, {"oid": "1.5", "type": "n", "value": ""},
+        {"oid": "1.6", "type": "t", "value": "7"},
+    ]});
+    let message = message_at(Level::Critical, "snmptrap", section, options).unwrap();
+    let Message::Datagram(datagram) = message else { panic!("{message:?}") };
+    assert_eq!((datagram.address.as_str(), datagram.tries), ("h:162", 3));
+    let bytes = &datagram.bytes;
+    assert_eq!(usize::from(bytes[1]) + 2, bytes.len());
+    assert!(bytes[2..].starts_with(b"\x02\x01\x01\x04\x01c\xa7"), "{bytes:02x?}");
+    let bindings = [
+        &b"\x30\x0e\x06\x08\x2b\x06\x01\x02\x01\x01\x03\x00\x43\x02\x03\xe8"[..],
+        b"\x30\x0f\x06\x0a\x2b\x06\x01\x06\x03\x01\x01\x04\x01\x00\x06\x01\x29",
+        b"\x30\x0f\x06\x01\x2a\x04\x0acpu:host=a",
+        b"\x30\x06\x06\x01\x2b\x02\x01\xff",
+        b"\x30\x07\x06\x01\x2c\x46\x02\x01\x2c",
+        b"\x30\x05\x06\x01\x2d\x05\x00",
+        b"\x30\x06\x06\x01\x2e\x43\x01\x07",
+    ];
+    assert!(bytes.ends_with(&bindings.concat()), "{bytes:02x?}");
+    let wrong = check("snmptrap", json!({"trap-oid": "1.x"})).unwrap_err();
+    assert!(wrong.contains("invalid object id"), "{wrong}");
+}
+
+#[test]
+fn a_topic_may_depend_on_the_event() {
+    let section = "[[mqtt]]\nenabled=true\nname='n'\nurl='tcp://h:1884'\nclient-id=''";
+    let options = json!({"topic": "alerts/{{ index .Tags \"host\" }}", "qos": "at-least-once"});
+    let message = message_at(Level::Critical, "mqtt", section, options).unwrap();
+    let Message::Publication(publication) = message else { panic!("{message:?}") };
+    assert_eq!((publication.topic.as_str(), publication.client_id.as_str()), ("alerts/a", "n"));
+    assert_eq!(publication.address, ("h".to_owned(), 1884));
+    assert!(check("mqtt", json!({"topic": "t", "qos": 3})).unwrap_err().contains("invalid qos"));
 }

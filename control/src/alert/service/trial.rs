@@ -74,6 +74,8 @@ const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("smtp", &[("to", "to")]),
     ("teams", &[("channel_url", "channel-url")]),
+    ("mqtt", &[("broker-name", "broker-name"), ("topic", "topic"), ("qos", "qos"), ("retained", "retained")]),
+    ("snmptrap", &[("trap-oid", "trap-oid"), ("data-list", "data-list")]),
     (
         "telegram",
         &[

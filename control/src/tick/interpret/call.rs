@@ -79,8 +79,8 @@ impl Interpreter<'_> {
         self.check(place, name, parent, &spec.parameters, &arguments)?;
         validate::arguments(spec, &arguments).map_err(|message| self.failed(place, name, parent, &message))?;
         Ok(match spec.method {
-            "stats" => self.add_stats(spec, parent, arguments, place.at),
-            "deadman" => self.add_deadman(parent, arguments, place.at),
+            "stats" => self.pipeline.add_stats(spec, parent, arguments, place.at),
+            "deadman" => self.pipeline.add_deadman(parent, arguments, place.at),
             // Union counts its arguments before the node that it is called on.
             "union" => {
                 let parents = nodes(&arguments).chain([parent]).collect();

@@ -1,12 +1,15 @@
 //! `alert` and its handlers.
 
+use dataplane::template::duration_text;
 use proto::plan::{Alert, AlertLevel, StateChangesOnly};
 
-use super::{Endpoint, LowerError, Lowering, NodeHandlers};
+use super::{DeadmanTexts, Endpoint, LowerError, Lowering, NodeHandlers};
 use crate::{
-    alert::{service, spec::HandlerSpec},
+    alert::{
+        service,
+        spec::{HandlerSpec, Post},
+    },
     tick::{
-        dot::duration,
         pipeline::{Deadman, PipelineNode, Setting, first_string, strings},
         value::ScriptValue,
     },
@@ -36,7 +39,7 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
     let topic = format!("{}:{}:{}", lowering.master, lowering.task, node.name);
     let anonymous_topic = (!handlers.is_empty()).then(|| topic.clone());
     let some = |name| node.string(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let default = Defaults::of(node);
+    let default = Defaults::of(node, &lowering.deadman);
     let template = |name, default: String| node.string(name).map_or(default, str::to_owned);
     let level = |set, reset| AlertLevel { set: node.lambda(set).cloned(), reset: node.lambda(reset).cloned() };
     let inhibit = |setting: &Setting| {
@@ -88,22 +91,15 @@ struct Defaults {
 
 impl Defaults {
     /// A deadman speaks of the node that it watches (reference: nodes-alert-join-io §6.1).
-    fn of(node: &PipelineNode) -> Self {
+    fn of(node: &PipelineNode, texts: &DeadmanTexts<'_>) -> Self {
         match &node.deadman {
             None => {
                 Defaults { id: "{{ .Name }}:{{ .Group }}".to_owned(), message: "{{ .ID }} is {{ .Level }}".to_owned() }
             }
-            Some(Deadman { node, interval }) => {
-                let sign = if *interval < 0 { "-" } else { "" };
-                let interval = duration(interval.unsigned_abs());
-                Defaults {
-                    id: format!("{{{{ .Group }}}}:{node} for task '{{{{ .TaskName }}}}'"),
-                    message: format!(
-                        "{{{{ .ID }}}} is {{{{ if eq .Level \"OK\" }}}}alive{{{{ else }}}}dead{{{{ end }}}}: \
-                         {{{{ index .Fields \"emitted\" | printf \"%0.3f\" }}}} points/{sign}{interval}."
-                    ),
-                }
-            }
+            Some(Deadman { node, interval }) => Defaults {
+                id: texts.id.replacen("NODE_NAME", node, 1),
+                message: texts.message.replacen("INTERVAL", &duration_text(*interval), 1),
+            },
         }
     }
 }
@@ -121,24 +117,20 @@ fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, Lo
                 }
                 None => Endpoint { url: first, ..Endpoint::default() },
             };
-            let mut headers = endpoint.headers;
-            for option in setting.handler.iter().filter(|option| option.property.name == "header") {
-                if let [name, value] = strings(&option.arguments).as_slice() {
-                    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-                    headers.push((name.clone(), value.clone()));
-                }
-            }
-            HandlerSpec::Post {
-                url: endpoint.url,
-                headers,
-                basic_auth: endpoint.basic_auth,
+            let header = |option: &Setting| match strings(&option.arguments).as_slice() {
+                [name, value] if option.property.name == "header" => Some((name.clone(), value.clone())),
+                _ => None,
+            };
+            let post = Post::new(endpoint.with_headers(setting.handler.iter().filter_map(header)));
+            HandlerSpec::Post(Post {
                 capture_response: option("captureResponse").is_some(),
                 timeout: match option("timeout") {
                     Some([ScriptValue::Duration(timeout)]) => *timeout,
                     _ => 0,
                 },
                 skip_ssl_verification: option("skipSSLVerification").is_some(),
-            }
+                ..post.map_err(LowerError)?
+            })
         }
         "tcp" => HandlerSpec::Tcp { address: first },
         "exec" => HandlerSpec::Exec { program: first, arguments: strings(&setting.arguments).split_off(1) },

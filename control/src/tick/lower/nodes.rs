@@ -271,14 +271,10 @@ fn http_post(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<HttpPost, L
         }
         None => super::Endpoint { url: node.argument(0).to_owned(), ..super::Endpoint::default() },
     };
-    let mut headers = endpoint.headers;
-    for (name, value) in string_pairs(node, "header") {
-        headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-        headers.push((name, value));
-    }
+    let endpoint = endpoint.with_headers(string_pairs(node, "header"));
     Ok(HttpPost {
         url: endpoint.url,
-        headers,
+        headers: endpoint.headers,
         basic_auth: endpoint.basic_auth,
         row_template: endpoint.row_template,
         code_field: node.string("codeField").filter(|name| !name.is_empty()).map(str::to_owned),

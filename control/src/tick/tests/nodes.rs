@@ -6,7 +6,7 @@ use proto::plan::{Dbrp, NodeKind, Plan, ServerInfo};
 
 use super::check;
 use crate::tick::{
-    Lowering, Options, compile_with_udfs, dot,
+    Compiled, DeadmanTexts, GlobalDeadman, Lowering, Options, compile_with_udfs, dot,
     table::{Edge, Kind, handlers_of},
     udf::{Udf, Udfs},
     vars::Vars,
@@ -91,6 +91,32 @@ fn all_nodes_and_properties_are_accepted() {
         }
     }
     assert_eq!(handlers_of("alert").count(), 25);
+}
+
+#[test]
+fn deadmen_say_what_the_configuration_says_and_may_watch_every_task() {
+    let server = ServerInfo::default();
+    let texts = DeadmanTexts { id: "NODE_NAME NODE_NAME", message: "INTERVAL INTERVAL" };
+    let told = |compiled: &Compiled, texts: DeadmanTexts<'_>| {
+        let lowering = Lowering { deadman: texts, ..Lowering::bare("t", &[], &server) };
+        let (plan, _) = compiled.pipeline.lower(&lowering).unwrap();
+        let alert = plan.nodes.into_iter().find_map(|node| match node.kind {
+            NodeKind::Alert(alert) => Some(alert),
+            _ => None,
+        });
+        alert.map(|alert| (alert.id, alert.message))
+    };
+    let compiled = check("stream|from()|deadman(1.0, 90s)").unwrap();
+    assert_eq!(told(&compiled, texts), Some(("from1 NODE_NAME".into(), "1m30s INTERVAL".into())));
+    let named = check("stream|from()|deadman(1.0, 90s).id('x').message('y')").unwrap();
+    assert_eq!(told(&named, texts), Some(("x".into(), "y".into())));
+    let mut all = check("stream|from()|log()").unwrap();
+    all.pipeline.watch_source(GlobalDeadman { threshold: 2.0, interval: 10_000_000_000 });
+    let names: Vec<&str> = all.pipeline.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["stream0", "from1", "log2", "stats3", "derivative4", "alert5"]);
+    let (id, message) = told(&all, DeadmanTexts::default()).unwrap();
+    assert_eq!(id, "{{ .Group }}:stream0 for task '{{ .TaskName }}'");
+    assert!(message.ends_with("points/10s."), "{message}");
 }
 
 #[test]
