@@ -199,6 +199,12 @@ impl Task {
         done.map_err(|fault| named(&self.slots, fault, index))
     }
 
+    /// Bytes of state of a node, about.
+    #[cfg(test)]
+    pub fn bytes_of(&self, index: usize) -> usize {
+        self.slots.get(index).map_or(0, |slot| slot.operator.bytes())
+    }
+
     /// Counters of every node, in the order of the plan.
     pub fn statistics(&mut self) -> Vec<NodeStatistics> {
         self.settle();

@@ -321,6 +321,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_finds_the_queue_of_its_node_full_is_dropped_and_counted() {
+        let hung = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (sender, outputs) = mpsc::channel(8);
+        let counters = Rc::new(InfluxDbCounters::default());
+        let (_keep, draining) = tokio::sync::watch::channel(false);
+        let work = run(outputs, Shards::new(Vec::new(), Loads::new(0)), counters.clone(), draining);
+        for _ in 0..4 {
+            let mut output = output(hung.local_addr().unwrap());
+            if let InfluxDbAct::Write { lines, .. } = &mut output.request.act {
+                *lines = "x".repeat(QUEUE_BYTES_MAX / 2);
+            }
+            sender.try_send(output).unwrap();
+        }
+        drop(sender);
+        tokio::task::LocalSet::new().run_until(work).await;
+        assert_eq!((counters.dropped.get(), counters.waiting.get()), (2, 2));
+    }
+
+    #[tokio::test]
     async fn a_write_that_is_refused_is_not() {
         let (status, seen, retried) = written(&[400]).await;
         assert_eq!((status, seen.len(), retried), (400, 1, 0));

@@ -1,7 +1,8 @@
 //! User-defined functions: a process or a connection a node, spoken to in order (reference: nodes-alert-join-io §8).
 //!
 //! What goes to a function waits in a queue that is bounded in bytes; when it is full, what comes is dropped with a
-//! counter, unless it comes from a lane: that one is told what has been written and waits. A function that says nothing for its timeout, ends with an error or breaks the protocol fails its task.
+//! counter, unless it comes from a lane: that one is told what has been written and waits. A function that says nothing for
+//! its timeout, ends with an error or breaks the protocol fails its task.
 
 use std::{cell::Cell, process::Stdio, rc::Rc, time::Duration};
 
@@ -381,5 +382,74 @@ async fn connect(path: &str) -> Result<UnixStream, String> {
             Err(_) => sleep(pause).await,
         }
         pause = (pause * 3 / 2).min(PAUSE.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto::plan::UdfFunction;
+
+    use super::*;
+    use crate::{io::shards::Loads, node::udf::UdfRequest};
+
+    fn plan(timeout: Duration) -> Arc<Udf> {
+        let program = UdfProgram::Socket { path: "/nobody/is/there".into() };
+        let function = UdfFunction { program, timeout: timeout.as_nanos() as i64 };
+        Arc::new(Udf { function, options: vec![], snapshot_interval: 0 })
+    }
+
+    fn shards() -> Shards {
+        Shards::new(Vec::new(), Loads::new(0))
+    }
+
+    #[tokio::test]
+    async fn what_finds_the_queue_of_a_function_full_is_dropped_and_counted() {
+        let (sender, outputs) = mpsc::channel(8);
+        let request = |act| {
+            let request = UdfRequest { task: "t".into(), node: "n".into(), plan: plan(Duration::from_secs(9)), act };
+            UdfOutput { asker: Asker::Shard(0), instance: 1, request: Box::new(request) }
+        };
+        sender.try_send(request(UdfAct::Open)).unwrap();
+        for _ in 0..4 {
+            sender.try_send(request(UdfAct::Data(vec![0; QUEUE_BYTES_MAX / 2]))).unwrap();
+        }
+        drop(sender);
+        let dropped = Rc::new(Cell::new(0));
+        tokio::task::LocalSet::new().run_until(run(outputs, shards(), dropped.clone())).await;
+        assert_eq!(dropped.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_function_that_says_nothing_for_its_timeout_has_failed() {
+        let (_acts, acts) = mpsc::unbounded_channel();
+        let mut conversation = Conversation {
+            shards: shards(),
+            asker: Asker::Shard(0),
+            instance: 1,
+            task: "t".into(),
+            node: "n".into(),
+            plan: plan(Duration::from_millis(60)),
+            acts,
+            bytes: Rc::default(),
+            snapshots: Snapshots::default(),
+        };
+        let (ours, function) = tokio::io::duplex(1 << 10);
+        let (output, input) = tokio::io::split(ours);
+        let hung = async {
+            let (mut asked, mut answers) = tokio::io::split(function);
+            // It takes its options, and that is all.
+            answers.write_all(&[4, 0x12, 2, 8, 1]).await.unwrap();
+            let mut heard = Vec::new();
+            while let Ok(1..) = asked.read_buf(&mut heard).await {}
+            heard
+        };
+        let (end, heard) = tokio::join!(conversation.speak(input, output), async {
+            timeout(Duration::from_secs(20), hung).await.unwrap_or_default()
+        });
+        assert!(end.is_err_and(|error| error.starts_with("keepalive timedout")));
+        let keepalives = split(&heard).unwrap().is_some();
+        assert!(keepalives, "it was asked first: {heard:?}");
     }
 }

@@ -165,3 +165,35 @@ impl Operator for Flatten {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{EdgeType, NodeKind};
+
+    use crate::{
+        node::testing::{Bench, from, log},
+        value::Value,
+    };
+
+    /// A point that lacks the second tag is an error of its own; the names of the next one begin anew.
+    #[test]
+    fn a_point_without_a_tag_leaves_nothing_in_the_names_of_the_next() {
+        let plan = proto::plan::Flatten {
+            on: vec!["host".into(), "port".into()],
+            delimiter: ".".into(),
+            tolerance: 0,
+            drop_original_field_name: false,
+        };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::Flatten(plan)),
+            (vec![2], EdgeType::Stream, log()),
+        ]);
+        for tags in ["host=a,port=1", "host=b", "host=c,port=2", "port=3", "host=d,port=4"] {
+            bench.point("m", tags, 1, Value::Int(7), 0);
+        }
+        bench.point("m", "host=a,port=1", 2, Value::Int(7), 0);
+        assert_eq!(bench.out(), ["1  a.1.v=7 c.2.v=7 d.4.v=7"]);
+        assert_eq!(bench.task.statistics()[2].errors, 2);
+    }
+}

@@ -290,6 +290,28 @@ mod tests {
         assert_eq!(posts[0].body, "1.5 at 7 {\"host\":\"a\"}");
     }
 
+    /// The receiver hangs: points wait for its answers while there is room, and go on with them.
+    #[test]
+    fn what_waits_for_its_status_is_bounded() {
+        let plan = plan::HttpPost { url: "http://h/".into(), code_field: Some("code".into()), ..Default::default() };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::HttpPost(plan)),
+            (vec![2], EdgeType::Stream, log()),
+        ]);
+        for _ in 0..PARKED_MAX + 10 {
+            bench.point("m", "", 7, Value::Int(1), 0);
+        }
+        assert_eq!((bench.out().len(), bench.task.statistics()[2].errors), (0, 10));
+        // One that nobody waits for any more is only counted.
+        bench.task.resume("n2", PARKED_MAX as u64, 204, 0).unwrap();
+        bench.task.resume("n2", 0, 204, 0).unwrap();
+        bench.task.resume("n2", 1, 500, 0).unwrap();
+        assert_eq!(bench.out(), ["7  code=204 v=1", "7  code=500 v=1"]);
+        bench.point("m", "", 8, Value::Int(1), 0);
+        assert_eq!(bench.task.statistics()[2].errors, 11);
+    }
+
     #[test]
     fn a_template_that_does_not_parse_cannot_start() {
         let plan = plan::HttpPost { row_template: Some("{{ nope }}".into()), ..plan::HttpPost::default() };

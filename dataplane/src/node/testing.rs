@@ -101,6 +101,11 @@ impl Bench {
         self
     }
 
+    /// Bytes of state of a node, by its index.
+    pub fn bytes_of(&self, node: usize) -> usize {
+        self.task.bytes_of(node)
+    }
+
     pub fn finish(&mut self) -> &mut Self {
         self.task.finish(0).unwrap();
         self

@@ -77,3 +77,91 @@ impl Outputs for ShardOutputs {
         logging::of_node(level, Some("main"), task, node, message, pairs);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto::{
+        plan::{self, UdfFunction, UdfProgram},
+        value::Level,
+    };
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::{gate::Gate, node::influxdb_out::InfluxDbAct, node::udf::UdfAct, shard::limits::REINGEST_BYTES_MAX};
+
+    /// Outputs whose queues have room for one of each kind, and the other ends.
+    fn outputs() -> (ShardOutputs, impl Sized) {
+        let (alerts, posts, influxdb) = (mpsc::channel(1), mpsc::channel(1), mpsc::channel(1));
+        let (udf, failures, relays) = (mpsc::channel(1), mpsc::unbounded_channel(), mpsc::channel(1));
+        let effects = Effects {
+            alerts: alerts.0,
+            posts: posts.0,
+            influxdb: influxdb.0,
+            udf: udf.0,
+            failures: failures.0,
+            relays: relays.0,
+            gate: Arc::new(Gate::new(watch::channel(Default::default()).1)),
+            inhibitors: Arc::default(),
+            taps: Default::default(),
+        };
+        let outputs = ShardOutputs { shard: 0, instance: 1, effects, dropped: Rc::default(), reingest: Rc::default() };
+        (outputs, (alerts.1, posts.1, influxdb.1, udf.1, failures.1, relays.1))
+    }
+
+    fn event() -> AlertEvent {
+        AlertEvent {
+            task: String::new(),
+            node: String::new(),
+            topics: vec![],
+            category: None,
+            id: String::new(),
+            message: String::new(),
+            details: String::new(),
+            time: 0,
+            duration: 0,
+            level: Level::Critical,
+            recoverable: true,
+            name: String::new(),
+            group: String::new(),
+            tags: vec![],
+            fields: vec![],
+            data: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_finds_a_queue_full_is_dropped_and_counted() {
+        let (mut outputs, _others) = outputs();
+        let (task, node) = (|| "t".to_owned(), || "n".to_owned());
+        let function = UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 };
+        let function = Arc::new(plan::Udf { function, options: vec![], snapshot_interval: 0 });
+        for first in [true, false, false] {
+            outputs.alert(event());
+            let post = HttpPostRequest {
+                task: task(),
+                node: node(),
+                post: Arc::default(),
+                url: String::new(),
+                body: String::new(),
+                ticket: 0,
+            };
+            assert_eq!(outputs.http_post(post), first);
+            let write = InfluxDbRequest { task: task(), node: node(), plan: Arc::default(), act: InfluxDbAct::Open };
+            assert_eq!(outputs.influxdb(write), first);
+            let udf = UdfRequest { task: task(), node: node(), plan: function.clone(), act: UdfAct::Close };
+            assert_eq!(outputs.udf(udf), first);
+        }
+        let Dropped { alerts, posts, writes, udf } = &*outputs.dropped;
+        assert_eq!([alerts, posts, writes, udf].map(Cell::get), [2; 4]);
+    }
+
+    #[test]
+    fn what_loops_back_is_bounded_in_bytes() {
+        let (mut outputs, _others) = outputs();
+        let (database, policy, line) = (Rc::from("d"), Rc::from("r"), "x".repeat(1 << 20));
+        let taken = (0..100).filter(|_| outputs.loopback(&database, &policy, &line)).count();
+        assert_eq!((taken << 20, outputs.reingest.dropped.get()), (REINGEST_BYTES_MAX, 100 - taken as u64));
+    }
+}

@@ -151,3 +151,52 @@ impl Sample {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{NodeKind, Window};
+
+    use super::*;
+    use crate::node::testing::{Bench, SECOND, from, log};
+
+    #[test]
+    fn arguments_that_end_the_original_are_refused() {
+        let refused = [
+            (InfluxQlFunction::MovingAverage { window: 0 }, "the window of movingAverage must be greater than zero"),
+            (InfluxQlFunction::MovingAverage { window: -1 }, "the window of movingAverage must be greater than zero"),
+            (InfluxQlFunction::Elapsed { unit: 0 }, "the unit of elapsed must not be zero"),
+            (InfluxQlFunction::Top { count: -1, fields_and_tags: vec![] }, "the number of values must not be negative"),
+            (
+                InfluxQlFunction::HoltWinters { forecasts: 1, season: 0, interval: 0, with_fit: false },
+                "the interval of holtWinters must be greater than zero",
+            ),
+        ];
+        for (function, why) in refused {
+            let plan = InfluxQl { function, field: "v".into(), r#as: "v".into(), use_point_times: false };
+            assert_eq!(super::new(&plan, EdgeType::Batch).err().map(|error| error.to_string()).as_deref(), Some(why));
+        }
+    }
+
+    /// A field that changes its type under a function: of a batch the first type counts, on a stream each run's.
+    #[test]
+    fn types_may_change_under_a_function() {
+        use InfluxQlFunction::{Max, Min, Spread, Sum};
+        let window = Window::Time { period: 4 * SECOND, every: 2 * SECOND, align: false, fill_period: false };
+        for function in [Max, Min, Sum, Spread] {
+            let plan = InfluxQl { function, field: "v".into(), r#as: "v".into(), use_point_times: false };
+            let mut bench = Bench::new(vec![
+                (vec![0], EdgeType::Stream, from("", &[])),
+                (vec![1], EdgeType::Batch, NodeKind::Window(window.clone())),
+                (vec![2], EdgeType::Stream, NodeKind::InfluxQl(plan.clone())),
+                (vec![1], EdgeType::Stream, NodeKind::InfluxQl(plan)),
+                (vec![3], EdgeType::Stream, log()),
+                (vec![4], EdgeType::Stream, log()),
+            ]);
+            let values = [Value::Int(3), Value::Float(1.5), Value::String("x".into()), Value::Bool(true)];
+            for (time, value) in (1..).zip(values.iter().cycle().take(12)) {
+                bench.point("m", "", time, value.clone(), 0);
+            }
+            assert!(bench.out().len() > 5, "{:?}", bench.out());
+        }
+    }
+}

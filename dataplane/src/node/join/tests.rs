@@ -5,6 +5,7 @@ use proto::{
     plan::{self, EdgeType, NodeKind},
 };
 
+use super::WAITING_MAX;
 use crate::{
     node::testing::{Bench, SECOND, from, log},
     value,
@@ -138,4 +139,39 @@ fn what_waits_survives_a_checkpoint() {
     again.0.task.restore(snapshot).unwrap();
     again.point("b", "host=x", 1, 2.0);
     assert_eq!(again.out(), ["1 host=x a.v=1 b.v=2"]);
+}
+
+/// One parent is silent: however the others' points spread over groups, no more wait than may, and the rest goes out.
+#[test]
+fn what_waits_is_bounded_by_group_and_over_groups() {
+    let host = |n: usize| format!("host=h{n}");
+    for groups in [1, 7, 10 * WAITING_MAX] {
+        let mut join = Joined::new(&[BY_HOST, BY_HOST], fill(Value::Float(0.0)));
+        for n in 0..WAITING_MAX + 100 {
+            join.point("a", &host(n % groups), 1 + n as i64, 1.0);
+        }
+        let released = if groups == 1 { 100 } else { join.out().len() };
+        assert!((100..110).contains(&released) && join.out().len() == released, "{groups} groups: {released}");
+        let errors: u64 = join.0.task.statistics().iter().map(|node| node.errors).sum();
+        assert_eq!(errors, 100);
+        assert_eq!(join.finish().len(), WAITING_MAX + 100);
+    }
+}
+
+/// The same where parents meet by a tag, whoever of them is silent.
+#[test]
+fn what_waits_for_its_match_is_bounded() {
+    for stream in ["a", "b"] {
+        for hosts in [1, 10 * WAITING_MAX] {
+            let join = plan::Join { on: vec!["host".into()], ..fill(Value::Float(0.0)) };
+            let mut join = Joined::new(&[&["host", "cpu"], BY_HOST], join);
+            for n in 0..WAITING_MAX + 100 {
+                join.point(stream, &format!("host=h{},cpu=c", n % hosts), 1 + n as i64, 1.0);
+            }
+            let errors: u64 = join.0.task.statistics().iter().map(|node| node.errors).sum();
+            assert!(errors >= 100, "{stream} {hosts}: {errors}");
+            let bytes = join.0.bytes_of(3);
+            assert!(bytes < 2 * WAITING_MAX * super::PART_BYTES, "{stream} {hosts}: {bytes}");
+        }
+    }
 }

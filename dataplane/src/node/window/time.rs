@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::buffer::{Buffer, Keep};
+use super::{
+    POINTS_MAX,
+    buffer::{Buffer, Keep},
+};
 use crate::{
     gotime::truncate,
     group::{Group, GroupStates, Groups},
@@ -104,10 +107,15 @@ impl Operator for TimeWindow {
         // A window without every has its right end inside.
         if clock.every == 0 {
             self.keep.push(&mut window.points, point);
-            return window.advance(clock, point.group, point.time, out);
+            window.advance(clock, point.group, point.time, out)?;
+        } else {
+            window.advance(clock, point.group, point.time, out)?;
+            self.keep.push(&mut window.points, point);
         }
-        window.advance(clock, point.group, point.time, out)?;
-        self.keep.push(&mut window.points, point);
+        if window.points.len() > POINTS_MAX {
+            window.points.pop_front();
+            out.error("point dropped", &format_args!("a window of a group holds more than {POINTS_MAX} points"));
+        }
         Ok(())
     }
 
@@ -146,5 +154,43 @@ impl Operator for TimeWindow {
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
         self.windows = GroupStates::restore(from_state(state)?, groups);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{self, EdgeType, InfluxQl, InfluxQlFunction, NodeKind};
+
+    use super::*;
+    use crate::{
+        node::testing::{Bench, SECOND, from, log},
+        value::Value,
+    };
+
+    #[test]
+    fn a_window_holds_so_many_points_of_a_group() {
+        let window = |period| plan::Window::Time { period, every: 5_000 * SECOND, align: false, fill_period: false };
+        let median = InfluxQl {
+            function: InfluxQlFunction::Median,
+            field: "v".into(),
+            r#as: "v".into(),
+            use_point_times: false,
+        };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &["host"])),
+            (vec![1], EdgeType::Batch, NodeKind::Window(window(5_000 * SECOND))),
+            (vec![2], EdgeType::Stream, NodeKind::InfluxQl(median)),
+            (vec![3], EdgeType::Stream, log()),
+        ]);
+        let points = POINTS_MAX as i64 + 11;
+        for n in 0..points {
+            bench.point("m", "host=a", n, Value::Int(n), 0).point("m", "host=b", n / 2, Value::Int(n / 2), 0);
+        }
+        // Each group has lost what was too much.
+        assert_eq!(bench.task.statistics()[2].errors, 22);
+        bench.point("m", "host=a", 5_000, Value::Int(0), 0);
+        assert_eq!(bench.out(), [format!("20 host=a v={}.5", 11 + (points - 12) / 2)]);
+        let by_count = plan::Window::Count { period: POINTS_MAX as i64 + 1, every: 1, fill_period: false };
+        assert!(crate::node::window::new(&by_count, None).is_err());
     }
 }
