@@ -37,22 +37,29 @@ const SERIES_GOAL: f64 = 120.0;
 const GROUP_GOAL: f64 = 400.0;
 const POINT_GOAL: f64 = 32.0;
 
+/// What the task with a buffered window says of itself.
+const ACCOUNT: &str = "farad_task_bytes{task=\"bench-memory-buffered-0\"}";
+
 const LOOKED_AT: &str = "stream|from().measurement('{measurement}')|where(lambda: \"usage_idle\" < 0.0)|log()";
 
-const FUSED: [(&str, &str); 3] = [
+/// The goal is that of a window with one function.
+const FUSED: [(&str, &str, Option<f64>); 3] = [
     (
         "mean",
         "stream|from().measurement('{measurement}').groupBy('host')|window().period(10s).every(10s)|mean('usage_idle')",
+        Some(GROUP_GOAL),
     ),
     (
-        "mean, max",
+        "mean and max",
         "var w = stream|from().measurement('{measurement}').groupBy('host')|window().period(10s).every(10s)\n\
          w|mean('usage_idle')\nw|max('usage_idle')",
+        None,
     ),
     (
-        "mean, alert",
+        "mean, an alert behind it",
         "stream|from().measurement('{measurement}').groupBy('host')|window().period(10s).every(10s)|mean('usage_idle')\
          |alert().crit(lambda: \"mean\" < 0.0)",
+        None,
     ),
 ];
 
@@ -105,8 +112,8 @@ fn run(groups: usize, points: usize) -> Result<bool, BenchError> {
     println!("| of {groups} | bytes each, resident | by the task's account | beside its key, goal |");
     println!("|---|---:|---:|---:|");
     let mut met = true;
-    for (name, script) in FUSED {
-        met &= fused(name, script, groups)?;
+    for (name, script, goal) in FUSED {
+        met &= fused(name, script, goal, groups)?;
     }
     println!(
         "\n| of {points} points of {BUFFERED_GROUPS} groups | bytes a point, resident | by the task's account | goal |"
@@ -189,7 +196,7 @@ fn start<T>(series: usize, act: impl FnOnce(Bench<'_>) -> Result<T, BenchError>)
     act(Bench { farad: &farad, scenario, connections, passes: 0 })
 }
 
-fn fused(name: &str, script: &'static str, groups: usize) -> Result<bool, BenchError> {
+fn fused(name: &str, script: &'static str, goal: Option<f64>, groups: usize) -> Result<bool, BenchError> {
     start(groups, |mut bench| {
         let empty = bench.resident();
         bench.write(1)?;
@@ -209,11 +216,9 @@ fn fused(name: &str, script: &'static str, groups: usize) -> Result<bool, BenchE
         let (series, group) = (cached - empty, grouped - known);
         println!("| series in the cache | {series:.0} | {cache:.0} | {:.0}, ≤ {SERIES_GOAL} |", series - key);
         println!("| series at its owner | {:.0} | | |", known - cached);
-        println!(
-            "| group of a fused window: {name} | {group:.0} | {account:.0} | {:.0}, ≤ {GROUP_GOAL} |",
-            group - group_key
-        );
-        Ok(series - key <= SERIES_GOAL && group - group_key <= GROUP_GOAL)
+        let (beside, wanted) = (group - group_key, goal.map_or_else(String::new, |goal| format!(", ≤ {goal}")));
+        println!("| group of a fused window: {name} | {group:.0} | {account:.0} | {beside:.0}{wanted} |");
+        Ok(series - key <= SERIES_GOAL && goal.is_none_or(|goal| beside <= goal))
     })
 }
 
@@ -229,5 +234,3 @@ fn buffered(name: &str, script: &'static str, goal: Option<f64>, points: usize) 
         Ok(goal.is_none_or(|goal| resident <= goal))
     })
 }
-
-const ACCOUNT: &str = "farad_task_bytes{task=\"bench-memory-buffered-0\"}";

@@ -107,6 +107,25 @@ windows
     |httpOut('count')
 ";
 
+/// Twelve nodes with the source: two windows, two functions, a join, and a filter that lets nothing through.
+const TWELVE_NODES: &str = "\
+var cpu = stream
+    |from().measurement('{measurement}')
+    |groupBy('host')
+    |default().field('nice', 0.0)
+var idle = cpu
+    |window().period(10s).every(10s)
+    |mean('usage_idle').as('value')
+var work = cpu
+    |eval(lambda: \"user\" + \"system\").as('work')
+    |window().period(1m).every(10s)
+    |percentile('work', 95.0).as('value')
+idle
+    |join(work).as('idle', 'work')
+    |eval(lambda: \"idle.value\" + \"work.value\").as('sum')
+    |where(lambda: \"sum\" < 0.0)
+";
+
 const LATENCY: &str = "\
 stream
     |from().measurement('{measurement}')
@@ -143,7 +162,7 @@ const WINDOW: Scenario = Scenario {
 };
 
 /// All of them, in the order in which they run.
-pub const SCENARIOS: [Scenario; 22] = [
+pub const SCENARIOS: [Scenario; 23] = [
     INGEST,
     Scenario { name: "small", about: "no task, 65-byte lines", shape: Shape::Small, ..INGEST },
     Scenario { name: "wide", about: "no task, 352-byte lines", shape: Shape::Wide, ..INGEST },
@@ -192,6 +211,12 @@ pub const SCENARIOS: [Scenario; 22] = [
         name: "percentile",
         about: "where, eval of two lambdas, window 1m every 10s, percentile, where",
         tasks: Tasks::Same(1, PERCENTILE),
+        ..INGEST
+    },
+    Scenario {
+        name: "nodes-12",
+        about: "12 nodes: two windows of the same points, mean and percentile, a join, eval and where around them",
+        tasks: Tasks::Same(1, TWELVE_NODES),
         ..INGEST
     },
     Scenario {

@@ -411,7 +411,8 @@ mod tests {
             let request = UdfRequest { task: "t".into(), node: "n".into(), plan: plan(Duration::from_secs(9)), act };
             UdfOutput { asker: Asker::Shard(0), instance: 1, request: Box::new(request) }
         };
-        sender.try_send(request(UdfAct::Open)).unwrap();
+        let word = watch::Sender::new(());
+        sender.try_send(request(UdfAct::Open(word.subscribe()))).unwrap();
         for _ in 0..4 {
             sender.try_send(request(UdfAct::Data(vec![0; QUEUE_BYTES_MAX / 2]))).unwrap();
         }
@@ -424,6 +425,7 @@ mod tests {
     #[tokio::test]
     async fn a_function_that_says_nothing_for_its_timeout_has_failed() {
         let (_acts, acts) = mpsc::unbounded_channel();
+        let word = watch::Sender::new(());
         let mut conversation = Conversation {
             shards: shards(),
             asker: Asker::Shard(0),
@@ -434,6 +436,7 @@ mod tests {
             acts,
             bytes: Rc::default(),
             snapshots: Snapshots::default(),
+            word: word.subscribe(),
         };
         let (ours, function) = tokio::io::duplex(1 << 10);
         let (output, input) = tokio::io::split(ours);
