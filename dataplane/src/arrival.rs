@@ -10,9 +10,13 @@ use crate::{
     group::Group,
     name::Name,
     point::{Point, SeriesNumber},
+    prefetch::prefetch,
     tags::TagSet,
     value::Field,
 };
+
+/// What is kept of so many series is in the cache whatever the order they come in.
+pub const SERIES_IN_CACHE: usize = 8_192;
 
 /// What all points of a series have in common.
 #[derive(Debug)]
@@ -83,9 +87,17 @@ impl<'a> Arrivals<'a> {
         rows.iter().filter_map(move |row| Some(Arrival { row, way: ways.get(row.member as usize)?, at_hand }))
     }
 
-    /// Whether their series come in another order than that of their first sight, so that what is kept of one does not
-    /// stand behind what is kept of the last one.
+    /// Asks the memory for their series.
+    pub fn prefetch_series(&self) {
+        self.rows.iter().for_each(|row| prefetch(self.at_hand.series, row.series as usize));
+    }
+
+    /// Whether their series are many and come in another order than that of their first sight, so that what is kept of one
+    /// does not stand behind what is kept of the last one.
     pub fn are_scattered(&self) -> bool {
+        if self.at_hand.series.len() <= SERIES_IN_CACHE {
+            return false;
+        }
         let follows = |pair: &[Row]| matches!(pair, [one, other] if other.member.wrapping_sub(one.member) <= 4);
         let follow = self.rows.windows(2).filter(|pair| follows(pair)).count();
         follow * 2 < self.rows.len()
@@ -131,7 +143,7 @@ impl<'a> Arrival<'a> {
     /// The point in its group at the first stop of its way.
     #[inline]
     pub fn point(&self) -> Option<Point<'a>> {
-        self.point_in(self.way.group()?)
+        self.point_in(self.way.only_group()?.1)
     }
 
     #[inline]

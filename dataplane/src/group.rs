@@ -25,7 +25,7 @@ use crate::{name::Name, tags::TagSet};
 /// Most groups of one task on one shard, whatever its limit is.
 pub const GROUPS_MAX: usize = 16_000_000;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Group {
     /// Dense number, the index of state by group.
     pub index: u32,
@@ -81,8 +81,8 @@ pub struct Groups {
     unswept: usize,
     /// Groups that ended since routes were last forgotten, which hold the groups of their series.
     ended: usize,
-    /// Room for the next groups, made at once so that the groups of a task stand close together: points meet them in
-    /// the order of their numbers.
+    /// Room for the next groups and their tags, made at once so that those of a task stand close together: points meet
+    /// them in the order of their numbers.
     room: Vec<Rc<Group>>,
     /// Of the task, over all shards.
     account: Arc<Account>,
@@ -107,7 +107,7 @@ impl Groups {
             return self.all.get(*number as usize).cloned().flatten();
         }
         let index = self.number()?;
-        let group = self.place(Group { index, measurement, tags: Rc::new(tags) });
+        let group = self.place(index, measurement, tags);
         self.by_key.insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
         if let Some(slot) = self.all.get_mut(index as usize) {
             *slot = Some(group.clone());
@@ -201,25 +201,23 @@ impl Groups {
         (self.hasher.hash_one((measurement, tags)) >> 32) as u32
     }
 
-    fn place(&mut self, group: Group) -> Rc<Group> {
+    fn place(&mut self, index: u32, measurement: Option<Name>, tags: TagSet) -> Rc<Group> {
         const AT_ONCE: usize = 64;
         if self.room.is_empty() {
             let count = self.all.len().clamp(1, AT_ONCE);
-            let empty = Rc::<TagSet>::default();
-            let blank = || Rc::new(Group { index: 0, measurement: None, tags: empty.clone() });
+            let blank = || Rc::new(Group::nil());
             self.room.extend(std::iter::repeat_with(blank).take(count));
             self.room.reverse();
         }
-        match self.room.pop() {
-            Some(mut place) => match Rc::get_mut(&mut place) {
-                Some(room) => {
-                    *room = group;
-                    place
-                }
-                None => Rc::new(group),
-            },
-            None => Rc::new(group),
+        let mut place = self.room.pop().unwrap_or_default();
+        if let Some(Group { index: of, measurement: name, tags: room }) = Rc::get_mut(&mut place) {
+            (*of, *name) = (index, measurement);
+            match Rc::get_mut(room) {
+                Some(room) => *room = tags,
+                None => *room = Rc::new(tags),
+            }
         }
+        place
     }
 
     /// The group with a number, as found in a checkpoint.
@@ -247,7 +245,7 @@ impl Groups {
             let group = key.map(|(measurement, tags)| (groups.hash(measurement, &tags), measurement, tags));
             let group = group.map(|(hash, measurement, tags)| {
                 groups.by_key.insert_unique(spread(hash), (hash, index as u32), |(hash, _)| spread(*hash));
-                groups.place(Group { index: index as u32, measurement, tags: Rc::new(tags) })
+                groups.place(index as u32, measurement, tags)
             });
             if group.is_none() {
                 groups.free.push(index as u32);

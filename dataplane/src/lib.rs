@@ -17,6 +17,7 @@ pub mod gate;
 pub mod gotime;
 pub mod group;
 pub mod http;
+mod huge_pages;
 pub mod io;
 pub mod json;
 pub mod lane;

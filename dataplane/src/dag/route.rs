@@ -15,46 +15,43 @@ use crate::{
     prefetch::prefetch,
 };
 
-/// What the points of one series meet in one task. Groups stand beside their number, which is all that most nodes ask of
-/// them.
+/// What the points of one series meet in one task, in 16 bytes: there may be millions. Groups stand beside their number,
+/// which is all that most nodes ask of them.
 #[derive(Debug)]
 pub enum Way {
     /// Each point has to be asked about.
     Asked,
     /// Nearly always: one node, in one group.
     One {
-        shape: u32,
+        shape: u16,
         index: u32,
         group: Rc<Group>,
     },
     Many {
-        shape: u32,
-        groups: Box<[Rc<Group>]>,
+        shape: u16,
+        groups: Box<Stops>,
     },
 }
 
+const _: () = assert!(size_of::<Way>() == 16);
+
+/// The groups at several stops, or at none.
+#[derive(Debug)]
+pub struct Stops(Box<[Rc<Group>]>);
+
 impl Way {
-    fn shape(&self) -> Option<u32> {
+    fn shape(&self) -> Option<u16> {
         match self {
             Way::Asked => None,
             Way::One { shape, .. } | Way::Many { shape, .. } => Some(*shape),
         }
     }
 
-    /// The group at the only stop.
+    /// The group at the only stop, and its number.
     #[inline]
-    pub fn group(&self) -> Option<&Rc<Group>> {
+    pub fn only_group(&self) -> Option<(u32, &Rc<Group>)> {
         match self {
-            Way::One { group, .. } => Some(group),
-            _ => None,
-        }
-    }
-
-    /// Number of the group at the only stop.
-    #[inline]
-    pub fn group_index(&self) -> Option<u32> {
-        match self {
-            Way::One { index, .. } => Some(*index),
+            Way::One { index, group, .. } => Some((*index, group)),
             _ => None,
         }
     }
@@ -83,8 +80,8 @@ struct Edge {
     nth: usize,
 }
 
-/// State of so many groups is in the cache whatever the order they come in.
-const GROUPS_IN_CACHE: usize = 8_192;
+/// Points whose groups are asked for at once.
+const ROWS_AHEAD: usize = 32;
 
 impl Task {
     /// The way of the series that `point` is of; only the name and tags of the point count.
@@ -96,13 +93,13 @@ impl Task {
         }
         let same = |known: &Shape| known.edges == shape.edges && known.stops == shape.stops;
         let known = self.shapes.iter().position(same);
-        let shape = known.unwrap_or_else(|| {
+        let Ok(number) = u16::try_from(known.unwrap_or(self.shapes.len())) else { return Way::Asked };
+        if known.is_none() {
             self.shapes.push(shape);
-            self.shapes.len() - 1
-        }) as u32;
+        }
         match <[Rc<Group>; 1]>::try_from(groups) {
-            Ok([group]) => Way::One { shape, index: group.index, group },
-            Err(groups) => Way::Many { shape, groups: groups.into() },
+            Ok([group]) => Way::One { shape: number, index: group.index, group },
+            Err(groups) => Way::Many { shape: number, groups: Box::new(Stops(groups.into())) },
         }
     }
 
@@ -134,7 +131,7 @@ impl Task {
 
     /// Runs points of series by their ways. With a fault comes how many had been taken.
     pub fn take(&mut self, arrivals: &Arrivals<'_>, now: i64) -> Result<(), (Fault, usize)> {
-        let scattered = self.context.groups.len() > GROUPS_IN_CACHE && arrivals.are_scattered();
+        let scattered = arrivals.are_scattered();
         if scattered {
             arrivals.rows.iter().for_each(|row| prefetch(arrivals.ways, row.member as usize));
         }
@@ -146,15 +143,16 @@ impl Task {
             let others = rest.iter().position(|row| way(row.member).and_then(Way::shape) != shape);
             let end = start + 1 + others.unwrap_or(rest.len());
             let alike = Arrivals { rows: arrivals.rows.get(start..end).unwrap_or_default(), ..*arrivals };
-            let stop = shape.and_then(|shape| self.shapes.get_mut(shape as usize)).and_then(|shape| {
+            let stop = shape.and_then(|shape| self.shapes.get_mut(usize::from(shape))).and_then(|shape| {
                 let [stop] = *shape.stops else { return None };
                 shape.points += alike.rows.len() as u64;
                 Some(stop)
             });
-            if let Some(stop) = stop.filter(|_| scattered) {
-                self.prefetch(stop, &alike);
+            if scattered && stop.is_none() {
+                alike.prefetch_series();
             }
             let done = match stop {
+                Some(stop) if scattered => self.take_scattered(stop, &alike, now),
                 Some(stop) => self.take_at(stop, &alike, now),
                 None => alike.iter().try_for_each(|arrival| self.take_one(&arrival, now)),
             };
@@ -176,16 +174,33 @@ impl Task {
         done.unwrap_or(Ok(())).map_err(|fault| named(&self.slots, fault, stop.slot))
     }
 
-    /// Asks for what the nodes keep of the groups of points that are about to come.
-    fn prefetch(&self, stop: Stop, arrivals: &Arrivals<'_>) {
-        let indices = || arrivals.iter().filter_map(|arrival| arrival.way.group_index());
-        let groups = || arrivals.iter().filter_map(|arrival| arrival.way.group());
-        groups().for_each(|group| prefetch(std::slice::from_ref(&**group), 0));
-        for slot in self.slots.get(stop.slot..).unwrap_or_default() {
-            slot.operator.prefetch(&mut indices());
+    /// The same, with what is kept of their groups asked of the memory while the ones before run.
+    fn take_scattered(&mut self, stop: Stop, arrivals: &Arrivals<'_>, now: i64) -> Result<(), Fault> {
+        let piece = |nth: usize| {
+            let rows = arrivals.rows.chunks(ROWS_AHEAD).nth(nth).unwrap_or_default();
+            Arrivals { rows, ..*arrivals }
+        };
+        self.prefetch(stop, &piece(0));
+        self.prefetch(stop, &piece(1));
+        prefetch_tags(&piece(0));
+        for nth in 0..arrivals.rows.len().div_ceil(ROWS_AHEAD) {
+            self.prefetch(stop, &piece(nth + 2));
+            prefetch_tags(&piece(nth + 1));
+            self.take_at(stop, &piece(nth), now)?;
         }
-        // What stands behind a group, once that has come.
-        groups().for_each(|group| prefetch(std::slice::from_ref(&*group.tags), 0));
+        Ok(())
+    }
+
+    /// Asks for the groups of points, and for what the nodes keep of them.
+    fn prefetch(&self, stop: Stop, arrivals: &Arrivals<'_>) {
+        let groups = || arrivals.iter().filter_map(|arrival| arrival.way.only_group());
+        groups().for_each(|(_, group)| prefetch(std::slice::from_ref(&**group), 0));
+        for slot in self.slots.get(stop.slot..).unwrap_or_default() {
+            slot.operator.prefetch(&mut groups().map(|(index, _)| index));
+        }
+        if self.slots.get(stop.slot).is_some_and(|slot| slot.operator.looks_at_points()) {
+            arrivals.prefetch_series();
+        }
     }
 
     fn take_one(&mut self, arrival: &Arrival<'_>, now: i64) -> Result<(), Fault> {
@@ -200,7 +215,7 @@ impl Task {
         let (shape, groups) = match way {
             Way::Asked => return self.point(point, order, now),
             Way::One { shape, group, .. } => (shape, std::slice::from_ref(group)),
-            Way::Many { shape, groups } => (shape, &**groups),
+            Way::Many { shape, groups } => (shape, &*groups.0),
         };
         self.context.order = order;
         self.context.now = now;
@@ -241,6 +256,12 @@ impl Task {
             }
         }
     }
+}
+
+/// Asks for what stands behind the groups of points, which have come by now.
+fn prefetch_tags(arrivals: &Arrivals<'_>) {
+    let groups = arrivals.iter().filter_map(|arrival| arrival.way.only_group());
+    groups.for_each(|(_, group)| prefetch(std::slice::from_ref(&*group.tags), 0));
 }
 
 #[cfg(test)]

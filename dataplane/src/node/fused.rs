@@ -5,7 +5,7 @@
 //! accumulator a child says the same as the rows would. Behind a barrier the first points may be older than their window;
 //! rows would leave it when it closes, so they are not counted. The statistics of the children stay theirs.
 
-use std::{collections::HashSet, ops::Range, rc::Rc};
+use std::{collections::HashSet, iter, ops::Range, rc::Rc};
 
 use proto::plan::{InfluxQl, InfluxQlFunction, Window};
 use serde::{Deserialize, Serialize};
@@ -36,9 +36,9 @@ struct Fused {
     empty: Name,
     windows: GroupStates<State>,
     /// Groups of which a window has ended, which are those that the children know.
-    known: u64,
-    /// By group, then in the order of the aggregates.
-    accumulators: Vec<Accumulated>,
+    known: Known,
+    /// Of the aggregates but the first: by group, then in their order.
+    others: Vec<Accumulated>,
     /// Numbers of groups whose window a barrier began and that no point has come into yet.
     begun: HashSet<u32, ahash::RandomState>,
 }
@@ -51,16 +51,18 @@ struct Aggregate {
     use_point_times: bool,
 }
 
+/// With the group that holds it 64 bytes, a line of the cache: there may be millions.
 #[derive(Serialize, Deserialize)]
 struct State {
     /// Of the group's first point, for ever.
     name: Name,
     next_emit: i64,
-    /// A window of the group has ended.
-    known: bool,
+    /// Of the first aggregate, mostly the only one.
+    accumulated: Accumulated,
 }
 
-/// 48 bytes: there may be millions.
+const _: () = assert!(size_of::<Option<(Rc<Group>, State)>>() == 64);
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Accumulated {
     accumulator: Accumulator,
@@ -76,6 +78,27 @@ struct Rest {
     missing: u64,
     /// The same, with a value that the function does not take; the last one's text.
     unsupported: Vec<String>,
+}
+
+/// Numbers of groups: a bit each, so that many are in the cache.
+#[derive(Default, Serialize, Deserialize)]
+struct Known {
+    bits: Vec<u64>,
+    count: u64,
+}
+
+impl Known {
+    fn set(&mut self, index: u32, known: bool) {
+        let (place, bit) = ((index / u64::BITS) as usize, 1 << (index % u64::BITS));
+        if place >= self.bits.len() {
+            self.bits.resize(place + 1, 0);
+        }
+        let word = &mut self.bits[place];
+        if (*word & bit != 0) != known {
+            *word ^= bit;
+            if known { self.count += 1 } else { self.count -= 1 }
+        }
+    }
 }
 
 /// Errors of one kind that a window remembers until it is emitted.
@@ -103,8 +126,8 @@ pub fn fuse(window: &Window, children: &[&InfluxQl]) -> Option<Box<dyn Operator>
         aggregates,
         empty: Name::new("").ok()?,
         windows: GroupStates::default(),
-        known: 0,
-        accumulators: Vec::new(),
+        known: Known::default(),
+        others: Vec::new(),
         begun: HashSet::default(),
     }))
 }
@@ -119,7 +142,7 @@ impl Aggregate {
         tags: impl FnOnce() -> Option<&'a Rc<TagSet>>,
     ) {
         let Some(value) = fields.get(self.field) else {
-            if state.accumulator.kind.is_none() {
+            if state.accumulator.kind().is_none() {
                 state.rest().missing += 1;
             }
             return;
@@ -167,7 +190,7 @@ impl Aggregate {
                 emit_choice(names, (name, group), row.as_ref(), at(accumulator.chosen_time()), value, out)
             }
             _ => {
-                let time = at(point_time(&self.function, accumulator.count));
+                let time = at(point_time(&self.function, accumulator.count()));
                 emit(self.result, empty, name, group, time, value, out)
             }
         }
@@ -175,28 +198,38 @@ impl Aggregate {
 }
 
 impl Fused {
-    /// Where the accumulators of a group are.
+    /// Where the accumulators of a group are, but the first.
     fn places(&self, index: u32) -> Range<usize> {
-        let start = index as usize * self.aggregates.len();
-        start..start + self.aggregates.len()
+        let others = self.aggregates.len().saturating_sub(1);
+        let start = index as usize * others;
+        start..start + others
     }
 
-    /// Makes the point's group have a window that the point lies in.
-    fn turn(&mut self, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let clock = self.clock;
-        let new = || State { name: point.name, next_emit: clock.first(point.time), known: false };
-        if point.time >= self.windows.get_or_insert_with(point.group, new).next_emit {
-            self.emit(point.group, point.time, out)?;
+    /// Makes the group have a window that `time` lies in; a group without one gets the name of its first point.
+    fn turn(
+        &mut self,
+        group: &Rc<Group>,
+        time: i64,
+        name: impl FnOnce() -> Option<Name>,
+        out: &mut Outlet<'_>,
+    ) -> Result<(), Fault> {
+        if self.windows.get_mut(group).is_none() {
+            let Some(name) = name() else { return Ok(()) };
+            self.begin(group, time, name);
         }
-        self.make_room(point.group.index);
-        Ok(())
+        match self.windows.get_mut(group) {
+            Some(state) if time >= state.next_emit => self.emit(group, time, out),
+            _ => Ok(()),
+        }
     }
 
-    /// Makes a group have accumulators.
-    fn make_room(&mut self, index: u32) {
-        let places = self.places(index);
-        if places.end > self.accumulators.len() {
-            self.accumulators.resize(places.end, Accumulated::default());
+    /// Gives a group its first window.
+    fn begin(&mut self, group: &Rc<Group>, time: i64, name: Name) {
+        let next_emit = self.clock.first(time);
+        self.windows.get_or_insert_with(group, || State { name, next_emit, accumulated: Accumulated::default() });
+        let places = self.places(group.index);
+        if places.end > self.others.len() {
+            self.others.resize(places.end, Accumulated::default());
         }
     }
 
@@ -219,10 +252,8 @@ impl Fused {
         let places = self.places(group.index);
         let Some(state) = self.windows.get_mut(group) else { return Ok(()) };
         let time = std::mem::replace(&mut state.next_emit, self.clock.next(now));
-        if !std::mem::replace(&mut state.known, true) {
-            self.known += 1;
-        }
-        let ended = self.accumulators.get_mut(places).unwrap_or_default();
+        self.known.set(group.index, true);
+        let ended = iter::once(&mut state.accumulated).chain(self.others.get_mut(places).unwrap_or_default());
         for (nth, (aggregate, accumulated)) in self.aggregates.iter().zip(ended).enumerate() {
             let empty = self.empty;
             let done = out.as_child(nth, |out| aggregate.emit(accumulated, (state.name, group, time), empty, out));
@@ -232,10 +263,20 @@ impl Fused {
         Ok(())
     }
 
-    fn forget(&mut self, group: &Group) {
-        let places = self.places(group.index);
-        self.accumulators.get_mut(places).unwrap_or_default().fill(Accumulated::default());
-        self.begun.remove(&group.index);
+    /// Takes a point in its group's window.
+    #[inline]
+    fn push<'a>(&mut self, index: u32, point: (i64, Fields<'a>), tags: impl Fn() -> Option<&'a Rc<TagSet>>) {
+        if self.is_stale(index, point.0) {
+            return;
+        }
+        let places = self.places(index);
+        let (Some(state), Some((first, others))) = (self.windows.at_mut(index), self.aggregates.split_first()) else {
+            return;
+        };
+        first.push(&mut state.accumulated, point, &tags);
+        for (aggregate, accumulated) in others.iter().zip(self.others.get_mut(places).unwrap_or_default()) {
+            aggregate.push(accumulated, point, &tags);
+        }
     }
 }
 
@@ -256,36 +297,22 @@ impl Accumulated {
 
 impl Operator for Fused {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        self.turn(point, out)?;
-        if self.is_stale(point.group.index, point.time) {
-            return Ok(());
+        if self.windows.get_mut(point.group).is_none_or(|state| point.time >= state.next_emit) {
+            self.turn(point.group, point.time, || Some(point.name), out)?;
         }
-        let places = self.places(point.group.index);
-        let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
-        for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
-            aggregate.push(accumulated, (point.time, point.fields), || Some(point.tags));
-        }
+        self.push(point.group.index, (point.time, point.fields), || Some(point.tags));
         Ok(())
     }
 
     fn arrivals(&mut self, _port: usize, arrivals: &Arrivals<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         for arrival in arrivals.iter() {
-            let Some(index) = arrival.way.group_index() else { continue };
+            let Some((index, group)) = arrival.way.only_group() else { continue };
             let time = arrival.time();
-            if self.windows.at_mut(index).is_none_or(|state| time >= state.next_emit)
-                && let Some(point) = arrival.point()
-            {
+            if self.windows.at_mut(index).is_none_or(|state| time >= state.next_emit) {
                 out.context.order = arrival.order();
-                self.turn(&point, out)?;
+                self.turn(group, time, || arrival.point().map(|point| point.name), out)?;
             }
-            if self.is_stale(index, time) {
-                continue;
-            }
-            let places = self.places(index);
-            let accumulators = self.accumulators.get_mut(places).unwrap_or_default();
-            for (aggregate, accumulated) in self.aggregates.iter().zip(accumulators) {
-                aggregate.push(accumulated, (time, arrival.fields()), || arrival.point().map(|point| point.tags));
-            }
+            self.push(index, (time, arrival.fields()), || arrival.point().map(|point| point.tags));
         }
         Ok(())
     }
@@ -294,9 +321,15 @@ impl Operator for Fused {
         for index in groups {
             self.windows.prefetch(index);
             let places = self.places(index);
-            prefetch(&self.accumulators, places.start);
-            prefetch(&self.accumulators, places.end - 1);
+            if !places.is_empty() {
+                prefetch(&self.others, places.start);
+                prefetch(&self.others, places.end - 1);
+            }
         }
+    }
+
+    fn looks_at_points(&self) -> bool {
+        self.aggregates.iter().any(|aggregate| is_choice(&aggregate.function))
     }
 
     fn batch(&mut self, _port: usize, _batch: &Batch<'_>, _out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -305,36 +338,39 @@ impl Operator for Fused {
 
     /// A barrier moves the clock like a point, and ends here.
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let (clock, groups) = (self.clock, self.windows.len());
-        let new = || State { name: barrier.name, next_emit: clock.first(barrier.time), known: false };
-        let ends = barrier.time >= self.windows.get_or_insert_with(barrier.group, new).next_emit;
+        let is_new = self.windows.get_mut(barrier.group).is_none();
+        if is_new {
+            self.begin(barrier.group, barrier.time, barrier.name);
+        }
+        let ends = self.windows.get_mut(barrier.group).is_some_and(|state| barrier.time >= state.next_emit);
         if ends {
             self.emit(barrier.group, barrier.time, out)?;
         }
-        if ends || self.windows.len() > groups {
-            self.make_room(barrier.group.index);
+        if ends || is_new {
             self.begun.insert(barrier.group.index);
         }
         Ok(())
     }
 
     fn delete_group(&mut self, _port: usize, group: &Rc<Group>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        if self.windows.remove(group).is_some_and(|state| state.known) {
-            self.known -= 1;
-        }
-        self.forget(group);
+        self.windows.remove(group);
+        let places = self.places(group.index);
+        self.others.get_mut(places).unwrap_or_default().fill(Accumulated::default());
+        self.begun.remove(&group.index);
+        self.known.set(group.index, false);
         out.delete_group(group)
     }
 
     fn bytes(&self) -> usize {
         // A rest holds a row of a few fields.
         const REST_BYTES: usize = size_of::<Rest>() + 128;
-        let accumulators = self.accumulators.len();
-        let step = (accumulators / 1_024).max(1);
-        let rests = self.accumulators.iter().step_by(step).filter(|accumulated| accumulated.rest.is_some()).count();
-        let behind = (rests * step).min(accumulators) * REST_BYTES;
-        let begun = self.begun.capacity() * size_of::<u32>();
-        self.windows.bytes(|_| 0) + self.accumulators.capacity() * size_of::<Accumulated>() + behind + begun
+        let rest = |accumulated: &Accumulated| accumulated.rest.as_ref().map_or(0, |_| REST_BYTES);
+        let others = self.others.len();
+        let step = (others / 1_024).max(1);
+        let behind = self.others.iter().step_by(step).map(rest).sum::<usize>() * step;
+        let others = self.others.capacity() * size_of::<Accumulated>() + behind;
+        let numbers = self.begun.capacity() * size_of::<u32>() + self.known.bits.capacity() * size_of::<u64>();
+        self.windows.bytes(|state| rest(&state.accumulated)) + others + numbers
     }
 
     fn cardinality(&self) -> u64 {
@@ -342,17 +378,17 @@ impl Operator for Fused {
     }
 
     fn cardinality_of_children(&self) -> Option<u64> {
-        Some(self.known)
+        Some(self.known.count)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&(&self.windows, &self.accumulators, &self.begun))
+        to_state(&(&self.windows, &self.others, &self.begun, &self.known))
     }
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
-        let (windows, accumulators, begun) = from_state(state)?;
-        (self.windows, self.accumulators, self.begun) = (GroupStates::restore(windows, groups), accumulators, begun);
-        self.known = self.windows.iter().filter(|(_, state)| state.known).count() as u64;
+        let windows;
+        (windows, self.others, self.begun, self.known) = from_state(state)?;
+        self.windows = GroupStates::restore(windows, groups);
         Ok(())
     }
 }

@@ -111,6 +111,11 @@ pub trait Operator {
     /// Asks the memory for what is kept of groups, by their numbers: points of many groups are about to come.
     fn prefetch(&self, _groups: &mut dyn Iterator<Item = u32>) {}
 
+    /// Whether most points that arrive are looked at beyond their group, time and fields.
+    fn looks_at_points(&self) -> bool {
+        true
+    }
+
     fn batch(&mut self, port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault>;
 
     /// Most nodes forward a barrier at once.

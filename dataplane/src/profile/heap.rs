@@ -1,5 +1,5 @@
-//! The allocator of both programs: the system's, and one allocation for each half mebibyte that a thread allocates is
-//! remembered with its calls for as long as it lives.
+//! The allocator of both programs: the system's, with large memory on huge pages. One allocation for each half mebibyte
+//! that a thread allocates is remembered with its calls for as long as it lives.
 //!
 //! All others cost a subtraction when they are made and one look at a small table when they go.
 
@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
+    alloc::{GlobalAlloc, Layout},
     cell::Cell,
     collections::BTreeMap,
     ffi::c_void,
@@ -20,6 +20,7 @@ use std::{
 use proto::profile::{Frame, Profile};
 
 use super::Builder;
+use crate::huge_pages::HugePages;
 
 /// Bytes that a thread allocates from one sample to the next.
 const PERIOD: usize = 512 << 10;
@@ -27,7 +28,7 @@ const PERIOD: usize = 512 << 10;
 /// Innermost calls that are kept of a sample.
 const FRAMES_MAX: usize = 64;
 
-/// The system's allocator, sampled.
+/// [`HugePages`], sampled.
 pub struct Sampling;
 
 struct Sample {
@@ -48,18 +49,18 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-// SAFETY: memory comes from the system's allocator and goes back to it, with the layout of the caller.
+// SAFETY: memory comes from [`HugePages`] and goes back there, with the layout of the caller.
 unsafe impl GlobalAlloc for Sampling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps to the contract of this very function.
-        let memory = unsafe { System.alloc(layout) };
+        let memory = unsafe { HugePages.alloc(layout) };
         allocated(memory, layout.size());
         memory
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        let memory = unsafe { System.alloc_zeroed(layout) };
+        let memory = unsafe { HugePages.alloc_zeroed(layout) };
         allocated(memory, layout.size());
         memory
     }
@@ -67,13 +68,13 @@ unsafe impl GlobalAlloc for Sampling {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         freed(memory);
         // SAFETY: as above.
-        unsafe { System.dealloc(memory, layout) }
+        unsafe { HugePages.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         freed(memory);
         // SAFETY: as above.
-        let memory = unsafe { System.realloc(memory, layout, size) };
+        let memory = unsafe { HugePages.realloc(memory, layout, size) };
         allocated(memory, size);
         memory
     }

@@ -1,7 +1,7 @@
 //! Series of the lines to come, looked up together.
 //!
 //! Without a stable order a look-up waits for memory three times: slot, record, key. The waits of one line depend on each
-//! other, those of sixteen lines do not.
+//! other, those of many lines do not.
 //!
 //! What is found is a guess: lines are cut at newlines without regard to quotes, and series told apart by their hash.
 //! Whoever takes it compares place and key.
@@ -11,7 +11,7 @@ use memchr::{memchr, memchr2};
 use super::{Space, Table};
 
 /// Lines that are looked up together.
-const LINES: usize = 16;
+const LINES: usize = 32;
 
 #[derive(Debug, Default)]
 pub struct Lookahead {

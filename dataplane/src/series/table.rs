@@ -9,7 +9,7 @@
 //! Pollers send their series in the same order every time. So each record remembers which series came next, and the key
 //! of that one is compared with what comes: no scan for the key's end, no hash, and as numbers, records and keys stand in
 //! order of first sight, a walk through memory from front to back. In another order each of the three costs a cache miss;
-//! [`super::Lookahead`] takes those of sixteen lines at once.
+//! [`super::Lookahead`] takes those of many lines at once.
 
 use memchr::memchr;
 

@@ -21,5 +21,6 @@ pub mod receiver;
 pub mod reingest;
 pub mod ring;
 mod routes;
+mod seats;
 mod staging;
 pub mod thread;

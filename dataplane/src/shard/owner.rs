@@ -2,18 +2,18 @@
 
 use std::{cell::RefCell, convert::Infallible, ops::Range, rc::Rc, sync::Arc};
 
-use hashbrown::HashMap;
 use proto::{Plan, message::NodeStatistics, plan::SideloadFile};
 use tokio::sync::oneshot;
 
 use super::{
     command::{Failure, HttpOutPart},
     outputs::ShardOutputs,
+    seats::{Seat, Seats},
 };
 use crate::{
-    arrival::{Arrivals, AtHand, Row, Series},
+    arrival::{Arrivals, AtHand, Row, SERIES_IN_CACHE, Series},
     block::{Block, Cell, Cells, Definition, RowHead},
-    dag::{build::build, route::Way, task::Task},
+    dag::{build::build, task::Task},
     fields::{Reader, Unread},
     group::{Account, Group},
     name::Name,
@@ -70,31 +70,6 @@ impl Rate {
     }
 }
 
-/// The part of [`Owner::tasks`] that some series have in common, and their ways.
-struct Class {
-    /// Index of the task, and the way of each member.
-    takers: Vec<(u32, Vec<Way>)>,
-    members: u32,
-}
-
-/// Where a series has its ways.
-#[derive(Clone, Copy)]
-struct Seat {
-    /// Index into [`Owner::classes`], [`UNSEATED`], or [`UNWANTED`].
-    class: u32,
-    member: u32,
-}
-
-/// It is not known yet who takes the series.
-const UNSEATED: u32 = u32::MAX;
-
-/// Nobody takes the series.
-const UNWANTED: u32 = u32::MAX - 1;
-
-impl Seat {
-    const NONE: Seat = Seat { class: UNSEATED, member: 0 };
-}
-
 /// Rows at hand that follow one another and are of one class: their range and the class.
 type Stretch = (Range<u32>, u32);
 
@@ -102,8 +77,8 @@ type Stretch = (Range<u32>, u32);
 /// enough to stay in the cache with their fields.
 const ROWS_AT_HAND: usize = 512;
 
-/// Series of so many numbers are in the cache whatever the order they come in.
-const SERIES_IN_CACHE: usize = 8_192;
+/// How many rows before its turn the seat of a series is asked of the memory; its number, twice as many.
+const ROWS_AHEAD: usize = 32;
 
 /// What is known of the rows at hand.
 #[derive(Default)]
@@ -127,12 +102,9 @@ pub struct Owner {
     known: Vec<Vec<u32>>,
     /// By number on this shard.
     series: Vec<Option<Series>>,
-    /// The same.
-    seats: Vec<Seat>,
     free_numbers: Vec<u32>,
-    /// By the tasks that they are about; void when `tasks` changes.
-    classes: Vec<Class>,
-    class_numbers: HashMap<Box<[u32]>, u32>,
+    /// The part of `tasks` that takes each series, by index.
+    seats: Seats,
     /// The group of points as they arrive.
     nil: Rc<Group>,
     scratch: Scratch,
@@ -152,10 +124,8 @@ impl Owner {
             tasks: Vec::new(),
             known: vec![Vec::new(); shards],
             series: Vec::new(),
-            seats: Vec::new(),
             free_numbers: Vec::new(),
-            classes: Vec::new(),
-            class_numbers: HashMap::new(),
+            seats: Seats::default(),
             nil: Rc::new(Group::nil()),
             scratch: Scratch::default(),
             reader: RefCell::default(),
@@ -204,7 +174,7 @@ impl Owner {
             stopped: 0,
             ended: None,
         });
-        self.change();
+        self.seats.clear();
         Ok(())
     }
 
@@ -275,15 +245,8 @@ impl Owner {
             }
         }
         if self.tasks.len() != before {
-            self.change();
+            self.seats.clear();
         }
-    }
-
-    /// What series remember of the tasks is void.
-    fn change(&mut self) {
-        self.classes.clear();
-        self.class_numbers.clear();
-        self.seats.fill(Seat::NONE);
     }
 
     /// Takes the definitions of a block that comes from `receiver`.
@@ -299,13 +262,11 @@ impl Owner {
             };
             let number = self.free_numbers.pop().unwrap_or_else(|| {
                 self.series.push(None);
-                self.seats.push(Seat::NONE);
                 self.series.len() as u32 - 1
             });
-            let place = number as usize;
-            if let (Some(slot), Some(seat)) = (self.series.get_mut(place), self.seats.get_mut(place)) {
+            self.seats.open(number);
+            if let Some(slot) = self.series.get_mut(number as usize) {
                 *slot = Some(series);
-                *seat = Seat::NONE;
             }
             let place = definition.series as usize;
             if place >= known.len() {
@@ -329,7 +290,7 @@ impl Owner {
         }
         // What operators remember by number must not meet the series that gets the number next.
         self.tasks.iter_mut().for_each(|running| running.task.forget_series());
-        self.change();
+        self.seats.clear();
     }
 
     /// Runs rows of a block that comes from `receiver`. Tasks that fail are reported by `failed`.
@@ -365,24 +326,34 @@ impl Owner {
         scratch.rows.clear();
         scratch.fields.clear();
         scratch.stretches.clear();
-        self.prefetch(receiver, block, range.clone());
+        // With many series in no order each look at what is known of one is a wait for memory.
+        let many = self.known.get(receiver).is_some_and(|known| known.len() > SERIES_IN_CACHE);
+        let coming = if many { block.heads(range.clone()) } else { &[] };
+        coming.iter().take(2 * ROWS_AHEAD).for_each(|row| self.prefetch_number(receiver, Some(row)));
+        coming.iter().take(ROWS_AHEAD).for_each(|row| self.prefetch_seat(receiver, Some(row)));
+        let mut nth = 0;
         let arrive = |head: &'a RowHead, columns: &'a [Name], cells: Cells<'a>| -> Result<(), Infallible> {
+            if many {
+                self.prefetch_number(receiver, coming.get(nth + 2 * ROWS_AHEAD));
+                self.prefetch_seat(receiver, coming.get(nth + ROWS_AHEAD));
+                nth += 1;
+            }
             let known = self.known.get(receiver).and_then(|known| known.get(head.series as usize));
             let number = known.copied().unwrap_or(UNKNOWN);
-            let Some(mut seat) = self.seats.get(number as usize).copied() else {
+            let Some(mut seat) = self.seats.get(number) else {
                 self.rows_discarded += 1;
                 return Ok(());
             };
-            if seat.class == UNSEATED {
+            if seat == Seat::OPEN {
                 seat = self.seat(number, &mut scratch.takers);
             }
-            if seat.class == UNWANTED {
+            if seat == Seat::UNWANTED {
                 return Ok(());
             }
             let place = scratch.rows.len() as u32;
             match scratch.stretches.last_mut() {
-                Some((rows, class)) if *class == seat.class => rows.end = place + 1,
-                _ => scratch.stretches.push((place..place + 1, seat.class)),
+                Some((rows, class)) if *class == seat.class() => rows.end = place + 1,
+                _ => scratch.stretches.push((place..place + 1, seat.class())),
             }
             let first = scratch.fields.len() as u32;
             for (name, cell) in columns.iter().zip(cells.iter()) {
@@ -417,26 +388,27 @@ impl Owner {
         unread
     }
 
-    /// Asks for what is known of the series of rows: with many of them in no order, each is a wait for memory.
-    fn prefetch(&self, receiver: usize, block: &Block, range: Range<usize>) {
-        let Some(known) = self.known.get(receiver).filter(|known| known.len() > SERIES_IN_CACHE) else { return };
-        let series = || block.heads(range.clone()).iter().map(|head| head.series as usize);
-        series().for_each(|place| prefetch(known, place));
-        for place in series() {
-            if let Some(number) = known.get(place) {
-                prefetch(&self.seats, *number as usize);
-                prefetch(&self.series, *number as usize);
-            }
+    /// Asks for the owner's number of a row's series, which leads to its seat.
+    #[inline]
+    fn prefetch_number(&self, receiver: usize, row: Option<&RowHead>) {
+        if let (Some(known), Some(row)) = (self.known.get(receiver), row) {
+            prefetch(known, row.series as usize);
+        }
+    }
+
+    /// Asks for the seat of a row's series, whose number has come.
+    #[inline]
+    fn prefetch_seat(&self, receiver: usize, row: Option<&RowHead>) {
+        let number = row.and_then(|row| self.known.get(receiver)?.get(row.series as usize));
+        if let Some(number) = number {
+            self.seats.prefetch(*number);
         }
     }
 
     /// Finds out who takes a series.
     #[cold]
     fn seat(&mut self, number: u32, takers: &mut Vec<u32>) -> Seat {
-        let place = number as usize;
-        let (Some(Some(series)), Some(seat)) = (self.series.get(place), self.seats.get_mut(place)) else {
-            return Seat { class: UNWANTED, member: 0 };
-        };
+        let Some(Some(series)) = self.series.get(number as usize) else { return Seat::UNWANTED };
         let (shard, shards) = (self.shard, self.shards);
         let tags: Vec<(&str, &str)> = series.tags.iter().map(|(key, value)| (key.as_str(), &**value)).collect();
         let (database, policy) = (series.database.as_str(), series.retention_policy.as_str());
@@ -447,31 +419,8 @@ impl Owner {
         };
         takers.clear();
         takers.extend((0..).zip(&self.tasks).filter(|(_, running)| takes(running)).map(|(task, _)| task));
-        if takers.is_empty() {
-            *seat = Seat { class: UNWANTED, member: 0 };
-            return *seat;
-        }
-        let class = match self.class_numbers.get(takers.as_slice()) {
-            Some(class) => *class,
-            None => {
-                let class = self.classes.len() as u32;
-                self.class_numbers.insert(takers.as_slice().into(), class);
-                let takers = takers.iter().map(|task| (*task, Vec::new())).collect();
-                self.classes.push(Class { takers, members: 0 });
-                class
-            }
-        };
-        if let Some(Class { takers, members }) = self.classes.get_mut(class as usize) {
-            let point = series.point(&self.nil, (&[]).into(), 0, SeriesNumber::NONE);
-            for (task, ways) in takers {
-                if let Some(running) = self.tasks.get_mut(*task as usize) {
-                    ways.push(running.task.way(&point));
-                }
-            }
-            *seat = Seat { class, member: *members };
-            *members += 1;
-        }
-        *seat
+        let point = series.point(&self.nil, (&[]).into(), 0, SeriesNumber::NONE);
+        self.seats.settle(number, takers, |task| Some(self.tasks.get_mut(task as usize)?.task.way(&point)))
     }
 
     /// Runs the rows at hand, one task after the other.
@@ -486,7 +435,7 @@ impl Owner {
         let Scratch { rows, fields, stretches, queues, busy, .. } = scratch;
         queues.resize_with(self.tasks.len(), Vec::new);
         for (stretch, (_, class)) in stretches.iter().enumerate() {
-            let takers = self.classes.get(*class as usize).map_or(&[][..], |class| &class.takers);
+            let takers = self.seats.class(*class).map_or(&[][..], |class| &class.takers);
             for (nth, (task, _)) in takers.iter().enumerate() {
                 let Some(queue) = queues.get_mut(*task as usize) else { continue };
                 if queue.is_empty() {
@@ -504,7 +453,7 @@ impl Owner {
             };
             for (stretch, nth) in queue.drain(..) {
                 let Some((range, class)) = stretches.get(stretch as usize) else { continue };
-                let class = self.classes.get(*class as usize);
+                let class = self.seats.class(*class);
                 let Some((_, ways)) = class.and_then(|class| class.takers.get(nth as usize)) else { continue };
                 let rows = rows.get(range.start as usize..range.end as usize).unwrap_or_default();
                 if running.epoch > block.epoch {
@@ -530,7 +479,7 @@ impl Owner {
         }
         if crowded {
             self.tasks.iter_mut().for_each(|running| running.task.forget_series());
-            self.change();
+            self.seats.clear();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lines to rows: a body is parsed, typed, routed, and held back until all of its lines proved good.
 //!
 //! A line's series is the one that followed the last line's series before; if it is not, its key is hashed. When that
-//! happens often, sixteen lines are looked up at once ([`Lookahead`]), until the order is stable again.
+//! happens often, 32 lines are looked up at once ([`Lookahead`]), until the order is stable again.
 
 use std::sync::Arc;
 

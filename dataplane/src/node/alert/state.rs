@@ -1,9 +1,12 @@
 //! What the node knows of a group, and when an event is due (reference: nodes-alert-join-io §2.3 to §2.6).
 
+use std::rc::Rc;
+
 use proto::value::Level;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Flapping, History};
+use crate::group::Group;
 
 /// When events are sent.
 #[derive(Clone, Copy, Debug)]
@@ -15,16 +18,25 @@ pub struct Policy {
     pub flapping: Option<Flapping>,
 }
 
-/// State of a group. Times are nanoseconds since 1970.
+/// State of a group. With the group that holds it 32 bytes: there may be millions, of which few have triggered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GroupState {
     level: Option<Level>,
     previous: Option<Level>,
     /// Only where flapping is looked at.
-    history: Option<History>,
+    history: Option<Box<History>>,
     flapping: bool,
-    first_triggered: Option<i64>,
-    last_triggered: Option<i64>,
+    triggered: Option<Box<Triggered>>,
+}
+
+const _: () = assert!(size_of::<Option<(Rc<Group>, GroupState)>>() == 32);
+
+/// When events were due, nanoseconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Triggered {
+    /// Of the incident; `None` if the first event was held back.
+    first: Option<i64>,
+    last: i64,
 }
 
 /// What a new level means.
@@ -43,37 +55,38 @@ impl GroupState {
 
     /// Bytes beside the state itself.
     pub fn bytes(&self) -> usize {
-        self.history.as_ref().map_or(0, History::bytes)
+        let history = self.history.as_ref().map_or(0, |history| size_of::<History>() + history.bytes());
+        history + self.triggered.as_ref().map_or(0, |_| size_of::<Triggered>())
     }
 
     /// Starts at the level of a stored event.
     pub fn restore(&mut self, level: Level, time: i64, policy: &Policy) {
         self.push(level, policy);
-        self.first_triggered = Some(time);
-        self.last_triggered = Some(time);
+        self.triggered = Some(Box::new(Triggered { first: Some(time), last: time }));
     }
 
     /// Enters the level of a point or batch.
     pub fn step(&mut self, level: Level, time: i64, policy: &Policy) -> Step {
         let changed = level != self.level();
         self.push(level, policy);
-        let since = self.last_triggered.map_or(i64::MAX, |last| time.saturating_sub(last));
+        let since = self.triggered.as_ref().map_or(i64::MAX, |triggered| time.saturating_sub(triggered.last));
         let expired = !changed && policy.state_changes_only.is_some_and(|interval| interval != 0 && since >= interval);
         Step { level, changed, expired, flapping: self.flapping }
     }
 
     /// An event is due.
     pub fn trigger(&mut self, time: i64) {
-        self.last_triggered = Some(time);
+        let triggered = self.triggered.get_or_insert_with(|| Box::new(Triggered { first: None, last: time }));
+        triggered.last = time;
         if self.previous.unwrap_or(Level::Ok) == Level::Ok {
-            self.first_triggered = Some(time);
+            triggered.first = Some(time);
         }
     }
 
     /// From the first event of the incident to the last, nanoseconds; the longest there is if the first was held back.
     pub fn duration(&self) -> i64 {
-        match (self.first_triggered, self.last_triggered) {
-            (Some(first), Some(last)) => last.saturating_sub(first),
+        match self.triggered.as_deref() {
+            Some(Triggered { first: Some(first), last }) => last.saturating_sub(*first),
             _ => i64::MAX,
         }
     }
@@ -81,7 +94,7 @@ impl GroupState {
     fn push(&mut self, level: Level, policy: &Policy) {
         self.previous = self.level.replace(level);
         if let Some(flapping) = policy.flapping {
-            let history = self.history.get_or_insert_with(|| History::new(flapping.history));
+            let history = self.history.get_or_insert_with(|| Box::new(History::new(flapping.history)));
             history.push(level);
             let share = history.share_of_changes();
             if self.flapping {

@@ -24,18 +24,34 @@ pub fn is_choice(function: &InfluxQlFunction) -> bool {
     matches!(function, InfluxQlFunction::First | InfluxQlFunction::Last | InfluxQlFunction::Min | InfluxQlFunction::Max)
 }
 
-/// Five words, whatever the function; what the two in the middle mean depends on it.
+/// Four words, whatever the function; what the two in the middle mean depends on it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Accumulator {
-    /// That of the first usable value.
-    pub kind: Option<Type>,
-    pub count: u64,
+    taken: Count,
     /// The sum, the least value, or the chosen one.
     low: Bits,
     /// The greatest value, or the time of the chosen one.
     high: Bits,
     /// The chosen value, if it is a text.
     text: Option<Box<Rc<str>>>,
+}
+
+/// How many usable values there were, and in the lowest two bits the type of the first.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Count(u64);
+
+impl Count {
+    const ONE: u64 = 4;
+    const TYPES: [Type; 4] = [Type::Float, Type::Int, Type::String, Type::Bool];
+
+    fn first(kind: Type) -> Count {
+        Count(kind as u64)
+    }
+
+    #[inline]
+    fn kind(self) -> Option<Type> {
+        (self.0 >= Count::ONE).then(|| Count::TYPES[(self.0 % Count::ONE) as usize])
+    }
 }
 
 /// A number or bool without its type.
@@ -74,16 +90,28 @@ pub enum Taken {
 }
 
 impl Accumulator {
+    /// The type of the first usable value.
+    #[inline]
+    pub fn kind(&self) -> Option<Type> {
+        self.taken.kind()
+    }
+
+    /// Usable values.
+    #[inline]
+    pub fn count(&self) -> u64 {
+        self.taken.0 / Count::ONE
+    }
+
     #[inline]
     pub fn push(&mut self, function: &InfluxQlFunction, time: i64, value: &Value) -> Taken {
         let kind = Type::of(value);
-        match (self.kind, kind) {
+        match (self.kind(), kind) {
             (Some(known), found) if Some(known) != found => return Taken::Skipped,
-            (None, Some(found)) if takes(function, found) => self.kind = Some(found),
+            (None, Some(found)) if takes(function, found) => self.taken = Count::first(found),
             (None, _) => return Taken::Unsupported,
             _ => {}
         }
-        self.count += 1;
+        self.taken.0 += Count::ONE;
         match function {
             InfluxQlFunction::Sum | InfluxQlFunction::Mean => match value {
                 Value::Float(x) => self.low = Bits((self.low.float() + x).to_bits()),
@@ -91,16 +119,16 @@ impl Accumulator {
                 _ => {}
             },
             InfluxQlFunction::Spread => {
-                if self.count == 1 || less(value, &self.value(self.low)) {
+                if self.count() == 1 || less(value, &self.value(self.low)) {
                     self.low = Bits::of(value);
                 }
-                if self.count == 1 || less(&self.value(self.high), value) {
+                if self.count() == 1 || less(&self.value(self.high), value) {
                     self.high = Bits::of(value);
                 }
             }
             function
                 if is_choice(function)
-                    && (self.count == 1
+                    && (self.count() == 1
                         || is_better(function, (time, value), (self.high.int(), &self.value(self.low)))) =>
             {
                 self.choose(time, value);
@@ -122,7 +150,7 @@ impl Accumulator {
     /// A value of the accumulator's type.
     #[inline]
     fn value(&self, bits: Bits) -> Value {
-        match self.kind {
+        match self.kind() {
             Some(Type::Float) => Value::Float(bits.float()),
             Some(Type::Int) => Value::Int(bits.int()),
             Some(Type::Bool) => Value::Bool(bits.0 != 0),
@@ -133,15 +161,15 @@ impl Accumulator {
 
     /// The result; `None` where nothing is emitted. Without any usable value a count is 0 and a sum 0.0.
     pub fn result(&self, function: &InfluxQlFunction) -> Option<Value> {
-        let is_int = self.kind == Some(Type::Int);
+        let is_int = self.kind() == Some(Type::Int);
         match function {
-            InfluxQlFunction::Count => Some(Value::Int(self.count as i64)),
+            InfluxQlFunction::Count => Some(Value::Int(self.count() as i64)),
             InfluxQlFunction::Sum if is_int => Some(Value::Int(self.low.int())),
             InfluxQlFunction::Sum => Some(Value::Float(self.low.float())),
-            _ if self.count == 0 => None,
-            InfluxQlFunction::Mean if is_int => Some(Value::Float(self.low.int() as f64 / self.count as f64)),
-            InfluxQlFunction::Mean => Some(Value::Float(self.low.float() / self.count as f64)),
-            InfluxQlFunction::Spread => match self.kind {
+            _ if self.count() == 0 => None,
+            InfluxQlFunction::Mean if is_int => Some(Value::Float(self.low.int() as f64 / self.count() as f64)),
+            InfluxQlFunction::Mean => Some(Value::Float(self.low.float() / self.count() as f64)),
+            InfluxQlFunction::Spread => match self.kind() {
                 Some(Type::Int) => Some(Value::Int(self.high.int().wrapping_sub(self.low.int()))),
                 Some(Type::Float) => Some(Value::Float(self.high.float() - self.low.float())),
                 _ => None,
@@ -152,7 +180,7 @@ impl Accumulator {
 
     /// Time of the chosen point, of a function that chooses one.
     pub fn chosen_time(&self) -> Option<i64> {
-        (self.count > 0).then(|| self.high.int())
+        (self.count() > 0).then(|| self.high.int())
     }
 }
 

@@ -188,7 +188,7 @@ impl Shape {
         let mut chosen = None;
         for row in input.rows.iter() {
             let Some(value) = row.field(self.field) else {
-                if accumulator.kind.is_none() {
+                if accumulator.kind().is_none() {
                     self.missing(out);
                 }
                 continue;
@@ -203,13 +203,13 @@ impl Shape {
         }
         let Some(value) = accumulator.result(&self.function) else { return Ok(()) };
         // On a stream a run without a usable point gives nothing at all.
-        if accumulator.count == 0 && self.wants == EdgeType::Stream {
+        if accumulator.count() == 0 && self.wants == EdgeType::Stream {
             return Ok(());
         }
         if is_choice(&self.function) {
             return self.emit_row(input, chosen, value, accumulator.chosen_time(), out);
         }
-        self.emit_value(input, Some(value), point_time(&self.function, accumulator.count), out)
+        self.emit_value(input, Some(value), point_time(&self.function, accumulator.count()), out)
     }
 
     fn emit_value(
