@@ -6,6 +6,7 @@ use control::tick::{Lowering, Options, compile, vars::Vars};
 use dataplane::{
     block::Block,
     gate::Gate,
+    group::Account,
     line::FastReader,
     routing::TaskRoute,
     shard::{
@@ -37,6 +38,8 @@ pub fn plan(script: &str) -> Result<Plan, String> {
 pub struct Engine {
     receiver: Receiver,
     owner: Owner,
+    /// What the groups of the task take.
+    pub account: Arc<Account>,
 }
 
 impl Engine {
@@ -63,8 +66,9 @@ impl Engine {
             reingest: Rc::<Reingest>::default(),
         };
         let mut owner = Owner::new(0, 1);
-        owner.start(&plan, route.clone(), 0, outputs, Arc::default(), 0)?;
-        Ok(Engine { receiver: receiver_of(FastReader::default(), vec![route]), owner })
+        let account = Arc::<Account>::default();
+        owner.start(&plan, route.clone(), 0, outputs, account.clone(), 0)?;
+        Ok(Engine { receiver: receiver_of(FastReader::default(), vec![route]), owner, account })
     }
 
     /// The blocks of a body, their series known to the owner.
@@ -80,10 +84,22 @@ impl Engine {
 
     /// Runs blocks through the task; the error of a task that fails.
     pub fn run(&mut self, blocks: &[Block]) -> Result<(), String> {
+        self.run_at(blocks, 0)
+    }
+
+    /// The same at a time of the clock, nanoseconds since 1970.
+    pub fn run_at(&mut self, blocks: &[Block], now: i64) -> Result<(), String> {
         let mut failure = None;
         for block in blocks {
-            self.owner.run(0, block, 0..block.len(), 0, |failed| failure = Some(failed.error));
+            self.owner.run(0, block, 0..block.len(), now, |failed| failure = Some(failed.error));
         }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The clock comes to `now`, nanoseconds since 1970.
+    pub fn advance(&mut self, now: i64) -> Result<(), String> {
+        let mut failure = None;
+        self.owner.advance(now, |failed| failure = Some(failed.error));
         failure.map_or(Ok(()), Err)
     }
 }

@@ -30,7 +30,7 @@ pub struct Cache {
 const RETURN: i64 = 15_000_000_000;
 
 /// Series that are not worth starting over for.
-const FEW: usize = 1 << 17;
+const FEW: usize = 1 << 15;
 
 /// Most databases with retention policies; one more starts the cache over.
 const SPACES_MAX: usize = 10_000;
