@@ -184,7 +184,8 @@ fn prefixes(node: &PipelineNode, wanted: usize, method: &str, of: &str) -> Resul
         if name.is_empty() {
             return Err(format!("must provide a prefix name for the {method} node, see .as() property method"));
         }
-        if !delimiter.is_empty() && name.contains(delimiter) {
+        // The empty text is in every name; a join takes it nevertheless.
+        if name.contains(delimiter) && !(delimiter.is_empty() && method == "join") {
             return Err(format!(
                 "cannot use name {name} as field prefix, it contains the delimiter character {delimiter}"
             ));

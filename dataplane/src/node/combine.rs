@@ -74,6 +74,18 @@ impl Shape {
         out: &mut Outlet<'_>,
     ) -> Result<(), Fault> {
         let (n, k) = (rows.len(), self.lambdas.len());
+        // Each lambda runs once a row, whatever comes of it.
+        let mut matches = vec![vec![false; n]; k];
+        for (index, row) in rows.iter().enumerate() {
+            let row = row.as_ref();
+            let fields = row.fields();
+            for ((at, (_, lambda)), state) in self.lambdas.iter_mut().enumerate().zip(states.iter_mut()) {
+                match lambda.eval_bool(&Scope::of_row(row, &fields, out.context.now), state) {
+                    Ok(matched) => matches[at][index] = matched,
+                    Err(error) => out.error("error evaluating lambda expression", &error),
+                }
+            }
+        }
         if n < k || k == 0 {
             return Ok(());
         }
@@ -83,17 +95,6 @@ impl Shape {
                 "refusing to perform combination as total combinations {total} exceeds max combinations {}",
                 self.max
             )));
-        }
-        // Each lambda runs once a row.
-        let mut matches = vec![vec![false; n]; k];
-        for ((at, (_, lambda)), state) in self.lambdas.iter_mut().enumerate().zip(states) {
-            for (index, row) in rows.iter().enumerate() {
-                let row = row.as_ref();
-                match lambda.eval_bool(&Scope::of_row(row, &row.fields(), out.context.now), state) {
-                    Ok(matched) => matches[at][index] = matched,
-                    Err(error) => out.error("error evaluating lambda expression", &error),
-                }
-            }
         }
         let mut subset: Vec<usize> = (0..k).collect();
         loop {

@@ -56,16 +56,17 @@ impl Deleted {
 impl Operator for Delete {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         self.deleted.fields(point.fields.all(), &mut self.fields);
-        let Some(tags) = self.deleted.tags(point.tags) else {
+        let tags = self.deleted.tags(point.tags);
+        // A deleted tag leaves the dimensions, also those of a point that lacks it.
+        let dimensions = point.group.tags.without(&self.deleted.tags);
+        if tags.is_none() && dimensions.len() == point.group.tags.len() {
             let group = same_group(point.group, out);
             return out.point(&Point { fields: (&self.fields).into(), group: &group, ..*point });
-        };
-        // A deleted tag leaves the dimensions.
-        let dimensions = point.group.tags.without(&self.deleted.tags);
+        }
         let Some(group) = regroup_as(point.group, dimensions, point.name, out) else {
             return Ok(());
         };
-        let tags = Rc::new(tags);
+        let tags = tags.map_or_else(|| point.tags.clone(), Rc::new);
         out.point(&Point {
             fields: (&self.fields).into(),
             tags: &tags,

@@ -70,6 +70,8 @@ impl Shape {
             let name = match (self.on.is_empty(), self.drop_original) {
                 (true, _) => Ok(field.name),
                 (false, true) => Name::new(&prefix),
+                // Nothing stands before an empty value's fields, not even the delimiter.
+                (false, false) if prefix.is_empty() => Ok(field.name),
                 (false, false) => Name::new(&format!("{prefix}{}{}", self.delimiter, field.name)),
             };
             match name {

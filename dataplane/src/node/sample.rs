@@ -27,7 +27,7 @@ impl Sample {
     pub fn new(plan: &plan::Sample) -> Result<Sample, StartError> {
         let rate = match *plan {
             plan::Sample::Count(n) if n != 0 => Rate::Count(n.unsigned_abs()),
-            plan::Sample::Duration(d) if d > 0 => Rate::Duration(d),
+            plan::Sample::Duration(d) if d != 0 => Rate::Duration(d),
             _ => return Err(StartError::new("invalid sample rate: must be positive integer or duration")),
         };
         Ok(Sample { rate, counts: GroupStates::default(), rows: Vec::new() })
@@ -37,7 +37,8 @@ impl Sample {
 /// Whether the `seen`th point is kept.
 fn keeps(rate: &Rate, seen: &mut u64, time: i64) -> bool {
     match rate {
-        Rate::Duration(d) => is_multiple(time, *d),
+        // Nothing is cut off a time by a step back, so that every time is a multiple.
+        Rate::Duration(d) => *d < 0 || is_multiple(time, *d),
         Rate::Count(n) => {
             let keep = *seen == 0;
             *seen = (*seen + 1) % n;

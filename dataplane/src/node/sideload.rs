@@ -221,4 +221,30 @@ mod tests {
         bench.point("m", "host=a", 3, Value::Int(3), 0);
         assert_eq!(bench.out()[2], "3 rack=none b=false f=0 n=4 v=3");
     }
+
+    #[test]
+    fn a_null_is_the_default_whatever_later_files_say_and_texts_are_bools_as_go_reads_them() {
+        let text = |text: &str| SideloadValue::Text(text.into());
+        let plan = plan::Sideload {
+            order: vec!["a".into(), "b".into()],
+            files: vec![
+                file("a", &[("n", SideloadValue::Null), ("t", text("T")), ("w", text("yes"))]),
+                file("b", &[("n", SideloadValue::Number(3.0)), ("m", SideloadValue::Number(4.0))]),
+            ],
+            fields: ["m", "n"]
+                .map(|key| (key.to_owned(), proto::Value::Int(9)))
+                .into_iter()
+                .chain(["t", "w"].map(|key| (key.to_owned(), proto::Value::Bool(false))))
+                .collect(),
+            tags: vec![],
+        };
+        let mut bench = Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &[])),
+            (vec![1], EdgeType::Stream, NodeKind::Sideload(plan)),
+            (vec![2], EdgeType::Stream, log()),
+        ]);
+        bench.point("m", "", 1, Value::Int(1), 0);
+        assert_eq!(bench.out(), ["1  m=4 n=9 t=true v=1 w=false"]);
+        assert_eq!(bench.task.statistics()[2].errors, 1);
+    }
 }

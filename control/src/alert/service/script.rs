@@ -45,6 +45,7 @@ fn options(kind: &str, setting: &Setting) -> Value {
                 let map = options.entry(name).or_insert_with(|| json!({}));
                 map[key.as_str().unwrap_or_default()] = value.clone();
             }
+            (_, []) if own.property.parameters.rest.is_some() => drop(options.insert(name, json!([]))),
             (_, []) => drop(options.insert(name, json!(true))),
             (_, [one]) if own.property.parameters.rest.is_none() => drop(options.insert(name, one.clone())),
             (_, several) if own.property.adds => {

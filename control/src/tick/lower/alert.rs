@@ -22,8 +22,9 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<(Ale
     let named = node.settings.iter().filter(|setting| setting.property.handler.is_some());
     let mut handlers = named.map(|setting| handler(setting, lowering)).collect::<Result<Vec<_>, _>>()?;
     let mut state_changes_only = node.setting("stateChangesOnly").map(|arguments| StateChangesOnly {
-        interval: match arguments.first() {
-            Some(ScriptValue::Duration(interval)) => *interval,
+        // Of several intervals none counts, as in the original.
+        interval: match arguments {
+            [ScriptValue::Duration(interval)] => *interval,
             _ => 0,
         },
     });
@@ -111,7 +112,7 @@ fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, Lo
     };
     Ok(match setting.property.name {
         "post" => {
-            let endpoint = match option("endpoint").and_then(first_string) {
+            let endpoint = match option("endpoint").and_then(first_string).filter(|name| !name.is_empty()) {
                 Some(name) => {
                     (lowering.endpoint)(name).ok_or_else(|| LowerError(format!("endpoint '{name}' does not exist")))?
                 }
@@ -139,7 +140,7 @@ fn handler(setting: &Setting, lowering: &Lowering<'_>) -> Result<HandlerSpec, Lo
                 return Err(LowerError(format!("log path must be absolute: {first} is not absolute")));
             }
             let mode = match option("mode") {
-                Some([ScriptValue::Int(mode)]) => *mode,
+                Some([ScriptValue::Int(mode)]) if *mode != 0 => *mode,
                 _ => 0o600,
             };
             if mode & 0o200 == 0 || !(0..=0o7777).contains(&mode) {

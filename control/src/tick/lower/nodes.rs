@@ -46,7 +46,7 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
         },
         "sample" => match node.arguments.first() {
             Some(ScriptValue::Int(n)) if *n != 0 => NodeKind::Sample(Sample::Count(*n)),
-            Some(ScriptValue::Duration(d)) if *d > 0 => NodeKind::Sample(Sample::Duration(*d)),
+            Some(ScriptValue::Duration(d)) if *d != 0 => NodeKind::Sample(Sample::Duration(*d)),
             _ => return Err(LowerError::new("invalid sample rate: must be positive integer or duration")),
         },
         "shift" => match node.arguments.first() {

@@ -1,6 +1,6 @@
 //! Properties of `alert` (reference: nodes-alert-join-io §2.1).
 
-use super::{INT, Kind, LAMBDA, Property, STRING, adding, fixed, flag, method, optional, value, variadic};
+use super::{INT, Kind, LAMBDA, Property, STRING, adding, fixed, flag, method, value, variadic};
 
 /// What an alert node says of itself; its handlers are in [`super::handlers`].
 pub(super) const PROPERTIES: &[Property] = &[
@@ -18,7 +18,7 @@ pub(super) const PROPERTIES: &[Property] = &[
     adding("inhibit", variadic(STRING, Kind::String), "category and tags of events to inhibit"),
     flag("all", "a batch's level is that of all of its points"),
     flag("noRecoveries", "no events of level OK"),
-    method("stateChangesOnly", optional(Kind::Duration), "only events whose level changed, or after an interval"),
+    method("stateChangesOnly", variadic(&[], Kind::Duration), "only events whose level changed, or after an interval"),
     method("flapping", fixed(&[Kind::Float, Kind::Float]), "low and high threshold of flapping"),
     value("history", INT, "levels that flapping looks at"),
     value("levelTag", STRING, "tag for the level"),

@@ -94,6 +94,23 @@ fn all_nodes_and_properties_are_accepted() {
 }
 
 #[test]
+fn odd_settings_that_the_original_takes_are_taken() {
+    let scripts = [
+        "stream|from()|sample(-1s)",
+        "stream|from()|alert().stateChangesOnly(1s, 2s)",
+        "stream|from()|alert().post().endpoint('')",
+        "stream|from()|alert().log('/tmp/x').mode(0)",
+        "stream|from()|alert().sensu().handlers().opsGenie().teams().alerta().services()",
+        "var a = stream|from()\na|join(a).as('x', 'y').delimiter('')",
+    ];
+    for script in scripts {
+        start(script).unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+    let combine = "stream|from()|combine(lambda: TRUE, lambda: TRUE).as('x', 'y').delimiter('')";
+    assert!(error(combine).contains("contains the delimiter character"));
+}
+
+#[test]
 fn deadmen_say_what_the_configuration_says_and_may_watch_every_task() {
     let server = ServerInfo::default();
     let texts = DeadmanTexts { id: "NODE_NAME NODE_NAME", message: "INTERVAL INTERVAL" };

@@ -16,7 +16,7 @@ use crate::{
     node::{Fault, Operator, Outlet, SnapshotError, StartError, from_state, to_state},
     point::{Batch, Point, Row, RowRef, Rows, SeriesNumber, bytes_of_rows},
     tags::TagSet,
-    value::{Field, Value, set_field},
+    value::{self, Field, Value, set_field},
 };
 
 pub struct Reduce {
@@ -178,6 +178,19 @@ impl Shape {
         kind
     }
 
+    /// Whether a run begins with such a value.
+    fn begins(&self, value: Option<&Value>, out: &mut Outlet<'_>) -> bool {
+        let Some(value) = value else {
+            self.missing(out);
+            return false;
+        };
+        let usable = Type::of(value).is_some_and(|kind| takes(&self.function, kind));
+        if !usable {
+            out.error("failed to create reduce context", &unsupported(&self.function, self.field, value));
+        }
+        usable
+    }
+
     fn missing(&self, out: &mut Outlet<'_>) {
         let error = format_args!("field {:?} missing from point", self.field);
         out.error("failed to realize reduce context from fields", &error);
@@ -309,20 +322,22 @@ pub fn emit_choice(
 
 impl Operator for Reduce {
     fn point(&mut self, _port: usize, point: &Point<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let row = Row::new(point.time, point.tags.clone(), point.fields.all());
         let new = || State { name: point.name, time: point.time, rows: Vec::new() };
         let run = self.states.get_or_insert_with(point.group, new);
         if run.time != point.time {
-            let rows = std::mem::take(&mut run.rows);
+            let mut rows = std::mem::take(&mut run.rows);
             let input = Input { name: run.name, group: point.group, time: run.time, rows: Rows::new(&rows) };
             (run.name, run.time) = (point.name, point.time);
-            self.shape.reduce(input, &mut self.scratch, out)?;
-            let run = self.states.get_or_insert_with(point.group, new);
-            run.rows = rows;
-            run.rows.clear();
-            run.rows.push(row);
-        } else {
-            run.rows.push(row);
+            if !rows.is_empty() {
+                self.shape.reduce(input, &mut self.scratch, out)?;
+            }
+            rows.clear();
+            self.states.get_or_insert_with(point.group, new).rows = rows;
+        }
+        let run = self.states.get_or_insert_with(point.group, new);
+        // A run begins with its first usable point; what comes before is an error as it comes.
+        if !run.rows.is_empty() || self.shape.begins(value::field(point.fields.all(), self.shape.field), out) {
+            run.rows.push(Row::new(point.time, point.tags.clone(), point.fields.all()));
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! `.on`: parents grouped by more tags than others (reference: nodes-alert-join-io §1.4).
 //!
 //! A parent with more dimensions than `.on` names is *specific*. What the others send, *matches*, goes into the joined
-//! group of every specific point that has its time and its values of the `.on` tags: once a group and time, whoever
-//! came first, with any number of parents.
+//! group of every specific point that has its time and its values of the `.on` tags, whoever came first, with any number
+//! of parents: once a group and time, and again for each further point that a specific parent has there.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -39,7 +39,21 @@ struct Waiting {
     last: Vec<Option<i64>>,
     matches: BTreeMap<i64, Vec<(usize, Part)>>,
     /// The joined groups that had a specific point of that time.
-    groups: BTreeMap<i64, Vec<Rc<Group>>>,
+    groups: BTreeMap<i64, Vec<Joined>>,
+}
+
+/// A joined group at one time.
+struct Joined {
+    group: Rc<Group>,
+    /// Specific points, by parent.
+    points: Vec<u32>,
+}
+
+impl Joined {
+    /// How many of each match the group has.
+    fn copies(&self) -> usize {
+        self.points.iter().max().map_or(0, |most| *most as usize)
+    }
 }
 
 /// The same with numbers of groups.
@@ -47,7 +61,7 @@ struct Waiting {
 struct SavedWaiting {
     last: Vec<Option<i64>>,
     matches: BTreeMap<i64, Vec<(usize, Part)>>,
-    groups: BTreeMap<i64, Vec<u32>>,
+    groups: BTreeMap<i64, Vec<(u32, Vec<u32>)>>,
 }
 
 impl Waiting {
@@ -94,23 +108,33 @@ impl Matching {
 
     /// A specific point has come: the matches that go into its group with it.
     pub fn specific(&mut self, on: &[Name], parents: usize, at: (usize, i64), group: &Rc<Group>) -> Vec<(usize, Part)> {
-        let (_, time) = at;
+        let (port, time) = at;
         let waiting = self.waiting(parents, at, key(on, group));
         let groups = waiting.groups.entry(time).or_default();
-        // A group that already had a point of this time has got its matches.
-        let (matches, more) = match groups.iter().any(|known| known.index == group.index) {
-            true => (Vec::new(), 0),
-            false => {
-                groups.push(group.clone());
-                (waiting.matches.get(&time).cloned().unwrap_or_default(), 1)
+        let (place, more) = match groups.iter().position(|known| known.group.index == group.index) {
+            Some(place) => (place, 0),
+            None => {
+                groups.push(Joined { group: group.clone(), points: vec![0; parents] });
+                (groups.len() - 1, 1)
             }
         };
+        let mut matches = Vec::new();
+        if let Some(joined) = groups.get_mut(place) {
+            let before = joined.copies();
+            if let Some(points) = joined.points.get_mut(port) {
+                *points += 1;
+            }
+            // Otherwise the matches came with a point of another parent.
+            if joined.copies() > before {
+                matches = waiting.matches.get(&time).cloned().unwrap_or_default();
+            }
+        }
         let pruned = waiting.prune();
         self.held = self.held + more - pruned;
         matches
     }
 
-    /// A match has come: the joined groups that it goes to.
+    /// A match has come: the joined groups that it goes to, each as often as it does.
     pub fn matched(
         &mut self,
         on: &[Name],
@@ -122,7 +146,8 @@ impl Matching {
         let (port, time) = at;
         let waiting = self.waiting(parents, at, key(on, group));
         waiting.matches.entry(time).or_default().push((port, part.clone()));
-        let groups = waiting.groups.get(&time).cloned().unwrap_or_default();
+        let groups = waiting.groups.get(&time).into_iter().flatten();
+        let groups = groups.flat_map(|joined| std::iter::repeat_n(&joined.group, joined.copies())).cloned().collect();
         self.held += 1;
         groups
     }
@@ -130,7 +155,7 @@ impl Matching {
     /// The parent of a match has come to a time: the joined groups that may wait for it.
     pub fn reached(&mut self, on: &[Name], parents: usize, at: (usize, i64), group: &Group) -> Vec<Rc<Group>> {
         let waiting = self.waiting(parents, at, key(on, group));
-        let mut groups: Vec<Rc<Group>> = waiting.groups.values().flatten().cloned().collect();
+        let mut groups: Vec<Rc<Group>> = waiting.groups.values().flatten().map(|joined| joined.group.clone()).collect();
         groups.sort_by_key(|group| group.index);
         groups.dedup_by_key(|group| group.index);
         let pruned = waiting.prune();
@@ -158,7 +183,7 @@ impl Matching {
         if let Some(waiting) = self.keys.get_mut(&key) {
             self.held -= waiting.len();
             for groups in waiting.groups.values_mut() {
-                groups.retain(|known| known.index != group.index);
+                groups.retain(|known| known.group.index != group.index);
             }
             waiting.groups.retain(|_, groups| !groups.is_empty());
             if !is_specific(on, group) || waiting.groups.is_empty() && waiting.matches.is_empty() {
@@ -173,9 +198,8 @@ impl Matching {
     }
 
     pub fn save(&self) -> SavedMatching {
-        let numbers = |(time, groups): (&i64, &Vec<Rc<Group>>)| {
-            (*time, groups.iter().map(|group| group.index).collect::<Vec<_>>())
-        };
+        let number = |joined: &Joined| (joined.group.index, joined.points.clone());
+        let numbers = |(time, groups): (&i64, &Vec<Joined>)| (*time, groups.iter().map(number).collect());
         let saved = |(key, waiting): (&Key, &Waiting)| {
             let groups = waiting.groups.iter().map(numbers).collect();
             (key.clone(), SavedWaiting { last: waiting.last.clone(), matches: waiting.matches.clone(), groups })
@@ -184,9 +208,9 @@ impl Matching {
     }
 
     pub fn restore(saved: SavedMatching, groups: &Groups) -> Matching {
-        let found = |(time, numbers): (i64, Vec<u32>)| {
-            (time, numbers.into_iter().filter_map(|index| groups.get(index).cloned()).collect())
-        };
+        let joined = |(index, points)| Some(Joined { group: groups.get(index)?.clone(), points });
+        let found =
+            |(time, numbers): (i64, Vec<(u32, Vec<u32>)>)| (time, numbers.into_iter().filter_map(joined).collect());
         let waiting = |(key, SavedWaiting { last, matches, groups })| {
             (key, Waiting { last, matches, groups: groups.into_iter().map(found).collect() })
         };

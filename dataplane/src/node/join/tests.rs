@@ -123,6 +123,19 @@ fn on_with_three_parents_finds_every_set_once() {
 }
 
 #[test]
+fn on_gives_each_point_of_a_time_its_match() {
+    let on = || plan::Join { on: vec!["dc".into()], fill: Some(Value::Int(0)), ..Default::default() };
+    let expected = ["1 dc=eu,host=x a.v=1 b.v=9", "1 dc=eu,host=x a.v=2 b.v=9"];
+    let groupings: [&[&str]; 2] = [&["dc", "host"], &["dc"]];
+    let mut first = Joined::new(&groupings, on());
+    first.point("b", "dc=eu", 1, 9.0).point("a", "dc=eu,host=x", 1, 1.0).point("a", "dc=eu,host=x", 1, 2.0);
+    assert_eq!(first.finish(), expected);
+    let mut last = Joined::new(&groupings, on());
+    last.point("a", "dc=eu,host=x", 1, 1.0).point("a", "dc=eu,host=x", 1, 2.0).point("b", "dc=eu", 1, 9.0);
+    assert_eq!(last.finish(), expected);
+}
+
+#[test]
 fn specific_points_without_a_match_are_filled_at_the_end() {
     let on = plan::Join { on: vec!["dc".into()], fill: Some(Value::Int(0)), ..Default::default() };
     let mut join = Joined::new(&[&["dc", "host"], &["dc"]], on);
