@@ -77,7 +77,9 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         cluster_id: identity.cluster_id,
         server_id: identity.server_id,
     };
-    let address = config.address()?;
+    let ServerInfo { cluster_id, server_id, .. } = &server;
+    tracing::info!(service = "run", cluster_id, server_id, "listing ClusterID and ServerID");
+    let address = config.address().map_err(ConfigError::from)?;
     let paths = Paths::new(data)?;
     let control = supervise::claim(&paths).await?;
     crate::udf::open(&config)?;

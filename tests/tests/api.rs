@@ -184,10 +184,13 @@ fn what_is_no_part_of_the_api_has_none_of_its_headers() {
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.text(), "{\n    \"error\": \"Not Found\"\n}");
     }
-    let answer = server.call("GET", "/kapacitor//v1/ping?a=\"b", None).unwrap();
-    assert_eq!((answer.status, answer.header("location")), (301, Some("/kapacitor/v1/ping?a=\"b")));
+    let answer = server.call("GET", "/kapacitor//v1/ping?a&b", None).unwrap();
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/kapacitor/v1/ping?a&b")));
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(answer.text().contains("?a=&quot;b"), "{}", answer.text());
+    assert!(answer.text().contains("?a&amp;b"), "{}", answer.text());
+    let answer = server.call("GET", &format!("/kapacitor/v1/tasks?pattern={}", "x".repeat(70_000)), None).unwrap();
+    assert_eq!(answer.status, 414);
+    assert!(answer.text().contains("65534 bytes at most"), "{}", answer.text());
 }
 
 #[test]
@@ -214,16 +217,31 @@ fn answers_say_the_first_base_whichever_was_asked() {
 }
 
 #[test]
-fn log_levels_have_their_spellings() {
+fn the_beginning_of_a_level_is_enough_and_what_is_below_a_topic_has_an_id() {
+    let server = Server::start(1, &[]).unwrap();
+    let handler = json!({ "id": "h", "kind": "log", "options": { "path": "/dev/null" } }).to_string();
+    let path = "/kapacitor/v1/alerts/topics";
+    assert_eq!(server.call("POST", &format!("{path}/t/handlers"), Some(&handler)).unwrap().status, 200);
+    let get = |below: &str| server.call("GET", &format!("{path}{below}"), None).unwrap();
+    for (level, topics) in [("", 1), ("O", 1), ("ok", 1), ("Info", 0), ("WARN", 0), ("crit", 0)] {
+        let listed = get(&format!("?min-level={level}")).json();
+        assert_eq!(listed["topics"].as_array().map(Vec::len), Some(topics), "{level}: {listed}");
+    }
+    assert_eq!(get("?min-level=bad").json()["error"], "unknown alert level 'BAD'");
+    assert_eq!((get("/t/events/").status, get("/t/handlers/").status, get("/t/other/").status), (404, 404, 200));
+}
+
+#[test]
+fn there_are_three_log_levels() {
     let server = Server::start(1, &[]).unwrap();
     let level = |body: &str| {
         let answer = server.call("POST", "/kapacitor/v1/loglevel", Some(body)).unwrap();
         (answer.status, answer.json()["error"].as_str().unwrap_or_default().to_owned())
     };
-    for word in ["DEBUG", "debug", "INFO", "info", "ERROR", "error"] {
+    for word in ["DEBUG", "debug", "Info", "error"] {
         assert_eq!(level(&format!("{{\"Level\":\"{word}\"}}")).0, 204, "{word}");
     }
-    for word in ["Info", "WARN", "OFF", ""] {
+    for word in ["WARN", "OFF", ""] {
         assert_eq!(level(&format!("{{\"level\":\"{word}\"}}")), (400, "invalid log level".to_owned()));
     }
     assert_eq!(level(""), (400, "invalid json: EOF".to_owned()));
@@ -246,7 +264,7 @@ fn newer_services_are_listed_once_they_are_configured() {
     assert_eq!(names(), ["talk", "teams", "telegram", "triton"]);
     let answer = server.call("POST", "/kapacitor/v1/service-tests/teams", Some("null")).unwrap();
     assert_eq!(answer.json()["success"], false);
-    assert!(answer.text().contains("127.0.0.1:1"), "it was tried: {}", answer.text());
+    assert!(answer.text().contains("Connection refused"), "it was tried: {}", answer.text());
     // Options that 1.5 does not know stay out of sight, too.
     let influxdb = server.call("GET", "/kapacitor/v1/config/influxdb/default", None).unwrap().json();
     assert_eq!(influxdb["options"].get("compression"), None, "{influxdb}");

@@ -289,3 +289,21 @@ fn a_task_moves_between_templates_and_follows_the_one_it_has() {
     assert_eq!(get(&server, &path)["modified"], modified);
     assert_eq!(call(&server, "POST", TASKS, &json!({"id": "y", "template-id": "no"})).status, 400);
 }
+
+#[test]
+fn a_template_does_not_take_the_databases_of_running_tasks_away() {
+    let server = Server::start(1, &[]).unwrap();
+    let with = "dbrp \"d\".\"r\"\nstream|from()|httpOut('one')";
+    assert_eq!(call(&server, "POST", TEMPLATES, &json!({ "id": "t", "script": with })).status, 200);
+    for (id, status) in [("runs", "enabled"), ("rests", "disabled")] {
+        let task = json!({ "id": id, "template-id": "t", "status": status });
+        assert_eq!(call(&server, "POST", TASKS, &task).status, 200);
+    }
+    let without = json!({ "script": "stream|from()|httpOut('two')" });
+    let answer = call(&server, "PATCH", &format!("{TEMPLATES}/t"), &without);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert!(answer.text().contains("error reloading associated task runs: the task has no dbrps"), "{}", answer.text());
+    let task = get(&server, &format!("{TASKS}/runs"));
+    assert_eq!((&task["executing"], &task["dbrps"]), (&json!(true), &json!([{ "db": "d", "rp": "r" }])));
+    assert_eq!(call(&server, "GET", &format!("{TASKS}/runs/one"), &Value::Null).status, 200);
+}

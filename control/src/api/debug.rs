@@ -66,9 +66,8 @@ pub async fn log_level(api: &Api, body: &[u8]) -> Answer {
         Ok(options) => options,
         Err(error) => return bad(&format!("invalid json: {error}")),
     };
-    match options.get("level").and_then(Value::as_str) {
-        // In these spellings only.
-        Some(level @ ("DEBUG" | "debug" | "INFO" | "info" | "ERROR" | "error")) => {
+    match options.get("level").and_then(Value::as_str).map(str::to_lowercase).as_deref() {
+        Some(level @ ("debug" | "info" | "error")) => {
             dataplane::logging::set_level(level);
             api.engine.configure(|settings| level.clone_into(&mut settings.log_level)).await;
             Answer::empty()

@@ -27,12 +27,12 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
     let method = parts.method.clone();
     let id = request_id();
     let origin = parts.headers.get(header::ORIGIN).cloned();
-    let mut response = if method == Method::OPTIONS {
+    let mut response = if let Some(clean) = unclean(parts.uri.path()) {
+        return moved(&clean, parts.uri.query());
+    } else if method == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         response
-    } else if let Some(clean) = unclean(parts.uri.path()) {
-        return moved(&clean, parts.uri.query());
     } else if !METHODS.contains(&method.as_str()) {
         // No part of the API: none of its headers either.
         return Answer { content_type: "text/plain; charset=utf-8", ..Answer::not_found() }.into_response();

@@ -28,8 +28,8 @@ impl<'a> Place<'a> {
         match below.split_once('/') {
             None if below == "events" => Place::Events(topic),
             None if below == "handlers" => Place::Handlers(topic),
-            Some(("events", id)) if !id.is_empty() && !id.contains('/') => Place::Event(topic, id),
-            Some(("handlers", id)) if !id.is_empty() && !id.contains('/') => Place::Handler(topic, id),
+            Some(("events", id)) if !id.contains('/') => Place::Event(topic, id),
+            Some(("handlers", id)) if !id.contains('/') => Place::Handler(topic, id),
             _ => Place::Topic(topic),
         }
     }
@@ -221,14 +221,11 @@ fn pattern(query: Query<'_>) -> Result<Pattern, Answer> {
     }
 }
 
+/// The beginning of a level's name is enough.
 fn least_level(query: Query<'_>) -> Result<Level, Answer> {
-    let text = query.get("min-level").unwrap_or_default();
-    let found = Level::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(&text));
-    match found {
-        Some(level) => Ok(level),
-        None if text.is_empty() => Ok(Level::Ok),
-        None => Err(Answer::error(StatusCode::BAD_REQUEST, &format!("unknown alert level '{text}'"))),
-    }
+    let text = query.get("min-level").unwrap_or_default().to_uppercase();
+    let found = Level::ALL.into_iter().find(|level| level.as_str().starts_with(&text));
+    found.ok_or_else(|| Answer::error(StatusCode::BAD_REQUEST, &format!("unknown alert level '{text}'")))
 }
 
 fn link(rel: &str, href: &str) -> Value {

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::CliError;
+use crate::config::parse_bool;
 
 /// Elements of one list request.
 const PAGE: usize = 100;
@@ -38,7 +39,7 @@ impl Server {
     pub fn take(arguments: &mut Vec<String>) -> Result<Server, CliError> {
         let mut url = std::env::var("KAPACITOR_URL").ok().filter(|url| !url.is_empty());
         let mut skip_verify = match std::env::var("KAPACITOR_UNSAFE_SSL") {
-            Ok(text) if !text.is_empty() => super::flags::boolean(&text)
+            Ok(text) if !text.is_empty() => parse_bool(&text)
                 .ok_or_else(|| CliError::General(format!("KAPACITOR_UNSAFE_SSL wants a bool, not {text:?}")))?,
             _ => false,
         };
@@ -59,7 +60,7 @@ impl Server {
                 }
                 "skipVerify" => {
                     arguments.remove(0);
-                    let value = given.as_deref().map_or(Some(true), super::flags::boolean);
+                    let value = given.as_deref().map_or(Some(true), parse_bool);
                     skip_verify = value.ok_or_else(|| CliError::Usage("-skipVerify wants a bool".to_owned()))?;
                 }
                 // `farad --version`, `farad -help`.

@@ -1,15 +1,7 @@
 //! Flags as the original takes them: `-x v`, `-x=v`, `--x v`, anywhere among the arguments.
 
 use super::CliError;
-
-/// A bool as Go reads it.
-pub fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
+use crate::config::parse_bool;
 
 /// Arguments, sorted out.
 #[derive(Debug, Default)]
@@ -33,7 +25,7 @@ impl Flags {
                 None => (name, None),
             };
             if switches.contains(&name) {
-                let given = given.map(|value| match boolean(&value) {
+                let given = given.map(|value| match parse_bool(&value) {
                     Some(value) => Ok(value.to_string()),
                     None => Err(CliError::Usage(format!("invalid boolean value {value:?} for -{name}"))),
                 });

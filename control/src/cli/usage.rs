@@ -136,7 +136,7 @@ pub fn general() -> String {
     }
     out.push_str(
         "\nThe server is at -url, else KAPACITOR_URL, else http://localhost:9092. -skipVerify or KAPACITOR_UNSAFE_SSL=true\n\
-         accept any certificate. Every verb but serve takes --json. `farad help COMMAND` says more.\n\
+         accept any certificate. Every verb but serve and help takes --json. `farad help COMMAND` says more.\n\
          Exit status: 0 done, 1 no such command, 2 wrong use, 3 failed, 4 bad address.\n",
     );
     out

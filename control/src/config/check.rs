@@ -6,121 +6,96 @@ use dataplane::{
 };
 use toml::Table;
 
-use super::{Config, ConfigError};
+use super::{Config, HttpPost, Influxdb};
 
 type Checked = Result<(), String>;
 
+/// What is wrong with a section, or with an element of one that is a list.
+#[derive(Debug, thiserror::Error)]
+#[error("{section}: {message}")]
+pub struct Fault {
+    pub section: &'static str,
+    pub element: usize,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(section: &'static str, message: impl Into<String>) -> Fault {
+        Fault { section, element: 0, message: message.into() }
+    }
+}
+
 impl Config {
     /// Checks everything that would otherwise fail later, or run open where the operator asked for a lock.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), Fault> {
         self.address()?;
-        self.server().and_then(|()| self.clusters()).and_then(|()| self.services()).map_err(ConfigError::Invalid)
+        self.server()?;
+        self.clusters()?;
+        self.services()
     }
 
-    fn server(&self) -> Checked {
+    fn server(&self) -> Result<(), Fault> {
+        let fault = |section, message: &str| Err(Fault::new(section, message));
         if self.hostname.is_empty() {
-            return Err("must configure valid hostname".into());
+            return fault("hostname", "must configure valid hostname");
         }
         if self.replay.dir.is_empty() {
-            return Err("replay: must specify dir".into());
+            return fault("replay", "must specify dir");
         }
         if self.replay.recording_max_size == 0 {
-            return Err("replay: recording-max-size must be at least 1".into());
+            return fault("replay", "recording-max-size must be at least 1");
         }
         if self.load.enabled && !self.load.dir.starts_with('/') {
-            return Err("load: dir must be an absolute path".into());
+            return fault("load", "dir must be an absolute path");
         }
         if self.deadman.global && self.deadman.interval.0.is_zero() {
-            return Err("deadman: interval must be greater than zero".into());
+            return fault("deadman", "interval must be greater than zero");
         }
         if let Err(error) = self.farad.receive.parse::<Choice>() {
-            return Err(format!("farad: {error}"));
+            return fault("farad", &error.to_string());
         }
         if !matches!(&*self.farad.log_format, "logfmt" | "json") {
-            return Err(format!("farad: log-format must be 'logfmt' or 'json', got {:?}", self.farad.log_format));
+            let message = format!("log-format must be 'logfmt' or 'json', got {:?}", self.farad.log_format);
+            return fault("farad", &message);
         }
         if !(4..=31).contains(&self.auth.bcrypt_cost) {
-            return Err(format!("auth: bcrypt-cost must be from 4 to 31, got {}", self.auth.bcrypt_cost));
+            return fault("auth", &format!("bcrypt-cost must be from 4 to 31, got {}", self.auth.bcrypt_cost));
         }
         Ok(())
     }
 
-    fn clusters(&self) -> Checked {
+    fn clusters(&self) -> Result<(), Fault> {
+        let fault = |message: String| Fault::new("influxdb", message);
         let enabled: Vec<_> = self.influxdb.iter().filter(|cluster| cluster.enabled).collect();
         let defaults: Vec<_> = enabled.iter().filter(|cluster| cluster.default).map(|cluster| &*cluster.name).collect();
         if enabled.len() > 1 && defaults.is_empty() {
-            return Err("at least one of the enabled InfluxDB clusters must be marked as default.".into());
+            return Err(fault("at least one of the enabled InfluxDB clusters must be marked as default.".into()));
         }
         if defaults.len() > 1 {
-            return Err(format!("More than one InfluxDB default was specified: {}", defaults.join(" ")));
+            return Err(fault(format!("More than one InfluxDB default was specified: {}", defaults.join(" "))));
         }
-        for (index, cluster) in self.influxdb.iter().enumerate() {
-            let name = &cluster.name;
-            if self.influxdb[..index].iter().any(|other| other.name == *name) {
-                return Err(format!("duplicate name {name:?} for influxdb configs"));
-            }
-            if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')) {
-                return Err(format!("influxdb: name {name:?} must contain only letters, digits, '.', '-' and '_'"));
-            }
-            if cluster.enabled && cluster.urls.is_empty() {
-                return Err("must specify at least one InfluxDB URL".into());
-            }
-            for url in &cluster.urls {
-                is_url(url)?;
-            }
-            if !matches!(&*cluster.subscription_protocol, "udp" | "http" | "https") {
-                return Err(format!(
-                    "invalid subscription protocol, must be one of 'udp', 'http' or 'https', got {:?}",
-                    cluster.subscription_protocol
-                ));
-            }
-            if !matches!(&*cluster.subscription_mode, "cluster" | "server") {
-                return Err(format!(
-                    "invalid subscription mode, must be 'cluster' or 'server', got {:?}",
-                    cluster.subscription_mode
-                ));
-            }
-            if !matches!(&*cluster.compression, "none" | "gzip") {
-                return Err(format!("invalid compression, must be 'none' or 'gzip', got {:?}", cluster.compression));
-            }
+        for (element, one) in self.influxdb.iter().enumerate() {
+            let known = self.influxdb.iter().take(element).any(|other| other.name == one.name);
+            let twice = || format!("duplicate name {:?} for influxdb configs", one.name);
+            let checked = if known { Err(twice()) } else { cluster(one) };
+            checked.map_err(|message| Fault { element, ..fault(message) })?;
         }
         Ok(())
     }
 
-    fn services(&self) -> Checked {
-        for endpoint in &self.httppost {
-            if endpoint.endpoint.is_empty() {
-                return Err("httppost: must specify endpoint".into());
-            }
-            is_url(&endpoint.url)?;
-            for (kind, one, other, file) in [
-                (Kind::Event, "alert-template", &endpoint.alert_template, &endpoint.alert_template_file),
-                (Kind::Row, "row-template", &endpoint.row_template, &endpoint.row_template_file),
-            ] {
-                if !other.is_empty() && !file.is_empty() {
-                    return Err(format!("httppost: cannot specify both {one} and {one}-file"));
-                }
-                if !file.is_empty() && !file.starts_with('/') {
-                    return Err(format!("httppost: {one}-file must be an absolute path, got {file:?}"));
-                }
-                let text = match file.as_str() {
-                    "" => other.clone(),
-                    file => std::fs::read_to_string(file)
-                        .map_err(|error| format!("httppost: {one}-file: {file}: {error}"))?,
-                };
-                let parsed = Template::new(kind, &text);
-                parsed
-                    .map_err(|error| format!("httppost: failed to parse {one} of {:?}: {error}", endpoint.endpoint))?;
-            }
+    fn services(&self) -> Result<(), Fault> {
+        for (element, endpoint) in self.httppost.iter().enumerate() {
+            http_post(endpoint).map_err(|message| Fault { element, ..Fault::new("httppost", message) })?;
         }
         for name in ["discord", "kafka", "mqtt", "slack"] {
-            one_default(name, &self.elements(name))?;
+            one_default(name, &self.elements(name)).map_err(|message| Fault::new(name, message))?;
         }
         for section in
             super::services::SECTIONS.iter().filter(|section| !matches!(section.name, "influxdb" | "httppost"))
         {
-            for element in self.elements(section.name) {
-                service(section.name, element).map_err(|message| format!("{}: {message}", section.name))?;
+            for (element, options) in self.elements(section.name).into_iter().enumerate() {
+                let checked = service(section.name, options);
+                checked.map_err(|message| Fault { element, ..Fault::new(section.name, message) })?;
             }
         }
         Ok(())
@@ -134,6 +109,50 @@ impl Config {
             _ => Vec::new(),
         }
     }
+}
+
+fn cluster(cluster: &Influxdb) -> Checked {
+    let name = &cluster.name;
+    if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')) {
+        return Err(format!("name {name:?} must contain only letters, digits, '.', '-' and '_'"));
+    }
+    if cluster.enabled && cluster.urls.is_empty() {
+        return Err("must specify at least one InfluxDB URL".into());
+    }
+    cluster.urls.iter().try_for_each(|url| is_url(url))?;
+    let one_of = |what: &str, value: &str, known: &[&str], names: &str| match known.contains(&value) {
+        true => Ok(()),
+        false => Err(format!("invalid {what}, must be {names}, got {value:?}")),
+    };
+    let protocols = "one of 'udp', 'http' or 'https'";
+    one_of("subscription protocol", &cluster.subscription_protocol, &["udp", "http", "https"], protocols)?;
+    one_of("subscription mode", &cluster.subscription_mode, &["cluster", "server"], "'cluster' or 'server'")?;
+    one_of("compression", &cluster.compression, &["none", "gzip"], "'none' or 'gzip'")
+}
+
+fn http_post(endpoint: &HttpPost) -> Checked {
+    if endpoint.endpoint.is_empty() {
+        return Err("must specify endpoint".into());
+    }
+    is_url(&endpoint.url)?;
+    for (kind, one, other, file) in [
+        (Kind::Event, "alert-template", &endpoint.alert_template, &endpoint.alert_template_file),
+        (Kind::Row, "row-template", &endpoint.row_template, &endpoint.row_template_file),
+    ] {
+        if !other.is_empty() && !file.is_empty() {
+            return Err(format!("cannot specify both {one} and {one}-file"));
+        }
+        if !file.is_empty() && !file.starts_with('/') {
+            return Err(format!("{one}-file must be an absolute path, got {file:?}"));
+        }
+        let text = match file.as_str() {
+            "" => other.clone(),
+            file => std::fs::read_to_string(file).map_err(|error| format!("{one}-file: {file}: {error}"))?,
+        };
+        let parsed = Template::new(kind, &text);
+        parsed.map_err(|error| format!("failed to parse {one} of {:?}: {error}", endpoint.endpoint))?;
+    }
+    Ok(())
 }
 
 fn text<'a>(table: &'a Table, name: &str) -> &'a str {
@@ -163,16 +182,16 @@ fn one_default(section: &str, elements: &[&Table]) -> Checked {
     match section {
         "slack" if enabled.len() > 1 => {
             if enabled.iter().any(|element| text(element, "workspace").is_empty()) {
-                return Err("slack: workspace must not be empty when several are enabled".into());
+                return Err("workspace must not be empty when several are enabled".into());
             }
             match defaults {
                 0 => Err("at least one Slack config must be set as default".into()),
                 1 => Ok(()),
-                _ => Err("slack: only one config may be set as default".into()),
+                _ => Err("only one config may be set as default".into()),
             }
         }
         "mqtt" if enabled.len() > 1 && defaults == 0 => Err("no configuration is marked as the default".into()),
-        "mqtt" if defaults > 1 => Err("mqtt: more than one configuration is marked as the default".into()),
+        "mqtt" if defaults > 1 => Err("more than one configuration is marked as the default".into()),
         _ => Ok(()),
     }
 }
@@ -184,8 +203,8 @@ fn service(name: &str, table: &Table) -> Checked {
         _ => Ok(()),
     };
     let url = |option: &str| is_url(text(table, option));
-    if name == "smtp" && !(0..=65_535).contains(&integer(table, "port")) {
-        return Err(format!("invalid port {}", integer(table, "port")));
+    if name == "smtp" {
+        smtp(table)?;
     }
     if !flag(table, "enabled") {
         return Ok(());
@@ -216,19 +235,27 @@ fn service(name: &str, table: &Table) -> Checked {
         "sensu" => needs("addr", "must specify client address"),
         "smtp" => {
             needs("host", "host cannot be empty")?;
-            needs("from", "must provide a 'from' address")?;
-            let to = table.get("to").and_then(toml::Value::as_array).into_iter().flatten();
-            let to = to.filter_map(toml::Value::as_str).map(|address| ("to", address));
-            for (role, address) in std::iter::once(("from", text(table, "from"))).chain(to) {
-                let parts = address.rsplit_once('@');
-                if !parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains(' ')) {
-                    return Err(format!("invalid {role} email address: {address:?}"));
-                }
-            }
-            Ok(())
+            needs("from", "must provide a 'from' address")
         }
         "snmptrap" => needs("addr", "must specify addr"),
         "telegram" => needs("token", "must specify token").and_then(|()| url("url")),
         _ => Ok(()),
     }
+}
+
+/// What mail wants even while it is off.
+fn smtp(table: &Table) -> Checked {
+    if !(0..=65_535).contains(&integer(table, "port")) {
+        return Err(format!("invalid port {}", integer(table, "port")));
+    }
+    let from = Some(text(table, "from")).filter(|from| !from.is_empty()).map(|address| ("from", address));
+    let to = table.get("to").and_then(toml::Value::as_array).into_iter().flatten();
+    let to = to.filter_map(toml::Value::as_str).map(|address| ("to", address));
+    for (role, address) in from.into_iter().chain(to) {
+        let parts = address.rsplit_once('@');
+        if !parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains(' ')) {
+            return Err(format!("invalid {role} email address: {address:?}"));
+        }
+    }
+    Ok(())
 }

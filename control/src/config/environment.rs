@@ -5,24 +5,49 @@
 
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::{Config, ConfigError, parse_bool};
 
-pub fn apply(table: &mut Table, environment: &[(String, String)]) -> Result<(), ConfigError> {
+/// Variables that say something else than a value of the configuration.
+const OTHERS: [&str; 4] = ["CONFIG_PATH", "UNSAFE_SSL", "URL", "VERSION"];
+
+/// Lays variables over a configuration. Those that lead to nothing become warnings.
+pub fn apply(
+    table: &mut Table,
+    environment: &[(String, String)],
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let ours = |(name, text): &&(String, String)| {
+        !text.is_empty() && name.strip_prefix("KAPACITOR_").is_some_and(|path| !OTHERS.contains(&path))
+    };
+    let mut variables: Vec<_> = environment.iter().filter(ours).collect();
+    // A list grows element by element: the first comes before the second, and the ninth before the tenth.
+    variables.sort_by_key(|(name, _)| (name.len(), name));
     let mut root = Value::Table(std::mem::take(table));
-    for (name, text) in environment {
-        let Some(path) = name.strip_prefix("KAPACITOR_") else { continue };
-        if text.is_empty() || matches!(path, "CONFIG_PATH" | "URL" | "UNSAFE_SSL") {
-            continue;
-        }
-        if let Some(value) = find(&mut root, path) {
-            let environment_error = |error| ConfigError::Environment { variable: name.clone(), error };
-            *value = read(value, text).map_err(environment_error)?;
+    for (name, text) in variables {
+        match find(&mut root, name.trim_start_matches("KAPACITOR_")) {
+            Some(value) => {
+                let environment_error = |error| ConfigError::Environment { variable: name.clone(), error };
+                *value = read(value, text).map_err(environment_error)?;
+            }
+            None => warnings.push(format!("{name}: leads to nothing in the configuration, has no effect")),
         }
     }
     if let Value::Table(merged) = root {
         *table = merged;
     }
     Ok(())
+}
+
+/// Which variable is to blame for a configuration that cannot be read, if one is; `before` can be.
+pub fn blame(before: &Table, environment: &[(String, String)], error: ConfigError) -> ConfigError {
+    for variable in environment {
+        let mut table = before.clone();
+        let alone = apply(&mut table, std::slice::from_ref(variable), &mut Vec::new());
+        if let Err(ConfigError::Invalid(error)) = alone.and_then(|()| Config::of(table)) {
+            return ConfigError::Environment { variable: variable.0.clone(), error };
+        }
+    }
+    error
 }
 
 /// The value that the rest of a variable's name leads to.
@@ -58,7 +83,7 @@ fn find<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
 /// A text as a value of the same type.
 fn read(old: &Value, text: &str) -> Result<Value, String> {
     Ok(match old {
-        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| format!("{text:?} is not true or false"))?),
+        Value::Boolean(_) => Value::Boolean(parse_bool(text).ok_or_else(|| format!("{text:?} is not true or false"))?),
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| format!("{text:?} is not an integer"))?),
         Value::Float(_) => Value::Float(text.parse().map_err(|_| format!("{text:?} is not a number"))?),
         Value::String(_) => Value::String(text.to_owned()),

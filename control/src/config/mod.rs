@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use check::flag;
+pub use check::{Fault, flag};
 pub use duration::parse as parse_duration;
 pub use overrides::{Action, Live, Override, OverrideError};
 pub use sections::*;
@@ -34,6 +34,8 @@ pub enum ConfigError {
     Parse(String),
     #[error("parse config: {0}")]
     Invalid(String),
+    #[error("parse config: {0}")]
+    Fault(#[from] Fault),
     #[error("apply env config: {variable}: {error}")]
     Environment { variable: String, error: String },
 }
@@ -47,6 +49,15 @@ pub struct Loaded {
     /// The file that was read.
     pub file: Option<PathBuf>,
     pub warnings: Vec<String>,
+}
+
+/// A bool as Go reads it.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 impl Http {
@@ -71,12 +82,13 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: Vec<Fl
         found = usual.into_iter().find(|path| path.is_file());
     }
     let mut table = sections::defaults(&home);
-    let mut warnings = Vec::new();
+    let (mut warnings, mut places) = (Vec::new(), file::Places::new());
     if let Some(path) = found.as_ref().filter(|path| *path != Path::new("/dev/null")) {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Open { path: path.clone(), error })?;
-        file::merge(&mut table, &text, path, &mut warnings)?;
+        places = file::merge(&mut table, &text, path, &mut warnings)?;
     }
-    environment::apply(&mut table, environment)?;
+    let before = table.clone();
+    environment::apply(&mut table, environment, &mut warnings)?;
     for (section, key, value) in flags {
         let target = match section {
             "" => Some(&mut table),
@@ -86,8 +98,14 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: Vec<Fl
             target.insert(key.to_owned(), value);
         }
     }
-    let config = Config::of(table.clone())?;
-    config.check()?;
+    let config = Config::of(table.clone()).map_err(|error| environment::blame(&before, environment, error))?;
+    config.check().map_err(|fault| {
+        let place = |path: &PathBuf| Some((path.clone(), *places.get(fault.section)?.get(fault.element)?));
+        match found.as_ref().and_then(place) {
+            Some((path, line)) => ConfigError::Parse(format!("{}: line {line}: {fault}", path.display())),
+            None => fault.into(),
+        }
+    })?;
     Ok(Loaded { config, table, file: found, warnings })
 }
 
@@ -106,14 +124,16 @@ impl Deadman {
 impl Config {
     /// The configuration that a table of sections holds.
     pub fn of(table: toml::Table) -> Result<Config, ConfigError> {
-        table.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid(error.message().to_owned()))
+        // With the key.
+        let one_line = |error: toml::de::Error| error.to_string().trim_end().replace('\n', " ");
+        table.try_into().map_err(|error| ConfigError::Invalid(one_line(error)))
     }
 
     /// Where the API listens; an address without a host is every address.
-    pub fn address(&self) -> Result<SocketAddr, ConfigError> {
+    pub fn address(&self) -> Result<SocketAddr, Fault> {
         let text = &self.http.bind_address;
         let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
-        let invalid = |error: String| ConfigError::Invalid(format!("http: invalid bind-address {text:?}: {error}"));
+        let invalid = |error: String| Fault::new("http", format!("invalid bind-address {text:?}: {error}"));
         let mut found = full.to_socket_addrs().map_err(|error| invalid(error.to_string()))?;
         found.next().ok_or_else(|| invalid("no such host".into()))
     }

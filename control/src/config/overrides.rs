@@ -50,6 +50,9 @@ pub enum OverrideError {
     Store { place: String, error: StoreError },
 }
 
+/// Longest name of an element: it is part of a key of the store.
+const ELEMENT_BYTES_MAX: usize = 400;
+
 /// By section and element.
 type Overridden = BTreeMap<(String, String), Override>;
 
@@ -138,12 +141,11 @@ impl Live {
 }
 
 fn read(table: Table) -> Result<Config, String> {
-    let plain = |error: ConfigError| match error {
+    let config = Config::of(table).map_err(|error| match error {
         ConfigError::Invalid(message) => message,
         other => other.to_string(),
-    };
-    let config = Config::of(table).map_err(plain)?;
-    config.check().map_err(plain)?;
+    })?;
+    config.check().map_err(|fault| fault.message)?;
     Ok(config)
 }
 
@@ -176,15 +178,19 @@ fn apply(
         OverrideError::Refused { place: format!("{section}/{}", element.unwrap_or_default()), message }
     };
     if lists {
-        if element.is_some_and(|element| !element.is_empty() || !action.remove.is_empty()) {
-            return Err(invalid("must not provide element when removing an override"));
+        if element.is_some_and(|element| !element.is_empty()) {
+            return Err(invalid("must not provide element when adding or removing an override"));
         }
         let known = Section::find(section).ok_or_else(|| unknown(action.add.keys().collect()))?;
-        let key = known.key.ok_or_else(|| {
-            OverrideError::Action(format!("section {section:?} is not a list, cannot add new element"))
-        })?;
         if !action.add.is_empty() {
+            let key = known.key.ok_or_else(|| {
+                OverrideError::Action(format!("section {section:?} is not a list, cannot add new element"))
+            })?;
             return add(base, overridden, known, key, action.add).map(|place| vec![place]);
+        }
+        if known.key.is_none() {
+            // There is nothing to remove.
+            return Ok(Vec::new());
         }
         let places: Vec<_> = action.remove.into_iter().map(|element| (section.to_owned(), element)).collect();
         places.iter().for_each(|place| drop(overridden.remove(place)));
@@ -197,7 +203,8 @@ fn apply(
     let known =
         Section::find(section).filter(|known| overridden.contains_key(&place) || find(base, known, element).is_some());
     let Some(known) = known else {
-        return if action.set.is_empty() { Ok(Vec::new()) } else { Err(unknown(action.set.keys().collect())) };
+        let harmless = action.set.is_empty() && Section::find(section).is_some();
+        return if harmless { Ok(Vec::new()) } else { Err(unknown(action.set.keys().collect())) };
     };
     let entry = overridden.entry(place.clone()).or_insert_with(|| Override {
         section: section.to_owned(),
@@ -239,6 +246,9 @@ fn add(
             return Err(OverrideError::Action(format!("expected {key:?} key to be a string, got {}", go_kind(other))));
         }
     };
+    if element.len() > ELEMENT_BYTES_MAX {
+        return Err(refused(format!("{key} has {} bytes, {ELEMENT_BYTES_MAX} are the most", element.len())));
+    }
     let place = (section.name.to_owned(), element.clone());
     if overridden.get(&place).is_some_and(|entry| entry.created) || find(base, section, &element).is_some() {
         return Err(refused(format!("element {element:?} exists already")));
@@ -265,7 +275,12 @@ fn effective(base: &Table, overridden: &Overridden) -> Result<Table, String> {
                 let place = match elements.iter().position(is_named) {
                     Some(place) => place,
                     None if entry.created => {
-                        elements.push(Value::Table(section.element()));
+                        let mut element = section.element();
+                        // An InfluxDB that is written in the file is enabled, one that is added is not until that is said.
+                        if section.option("enabled").is_some() {
+                            element.insert("enabled".to_owned(), Value::Boolean(false));
+                        }
+                        elements.push(Value::Table(element));
                         elements.len() - 1
                     }
                     None => return Err(format!("section {} has no element {:?}", section.name, entry.element)),
@@ -418,6 +433,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_needs_not_be_there_and_an_added_influxdb_is_off() {
+        let (_folder, live) = live();
+        let remove = |element: &str| Action { remove: vec![element.to_owned()], ..Action::default() };
+        let add = BTreeMap::from([("name".to_owned(), json!("two")), ("urls".to_owned(), json!(["http://x"]))]);
+        live.change("influxdb", None, Action { add, ..Action::default() }).unwrap();
+        assert!(!live.get().influxdb.iter().find(|cluster| cluster.name == "two").unwrap().enabled);
+        live.change("influxdb", Some(""), remove("two")).unwrap();
+        assert_eq!(live.get().influxdb.len(), 1);
+        for (section, element) in [("smtp", None), ("smtp", Some("")), ("influxdb", None)] {
+            live.change(section, element, remove("nosuch")).unwrap();
+        }
+        assert!(live.change("influxdb", Some("two"), remove("two")).is_err());
+        assert!(live.change("nosuch", Some(""), Action::default()).is_err());
+        assert!(live.change("smtp", Some(""), set("to", json!(["nobody"]))).is_err());
+    }
+
+    #[test]
     fn elements_are_added_once_and_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let base = super::super::sections::defaults("/home/x");
@@ -430,6 +462,9 @@ mod tests {
             let live = Live::open(Config::of(base.clone()).unwrap(), base.clone(), store.overrides()).unwrap();
             live.change("httppost", None, add()).unwrap();
             assert!(live.change("httppost", None, add()).is_err());
+            let long = BTreeMap::from([("endpoint".to_owned(), json!("e".repeat(401)))]);
+            let error = live.change("httppost", None, Action { add: long, ..Action::default() }).unwrap_err();
+            assert!(error.to_string().contains("400 are the most"), "{error}");
             assert_eq!(live.get().endpoint("e").unwrap().url, "http://e");
         }
         let store = crate::store::Store::open(folder.path()).unwrap();

@@ -191,7 +191,7 @@ pub const SECTIONS: &[Section] = &[
                 text("ssl-key"),
                 flag("insecure-skip-verify"),
                 duration("timeout", "0s"),
-                text_or("compression", "none"),
+                newer(text_or("compression", "none")),
                 flag("disable-subscriptions"),
                 text_or("subscription-protocol", "http"),
                 text_or("subscription-mode", "cluster"),

@@ -26,7 +26,36 @@ fn a_file_of_the_original_is_read_and_what_is_odd_is_named() {
     assert_eq!(loaded.config.address().unwrap().port(), 1234);
     assert_eq!(loaded.config.influxdb[1].urls, ["http://localhost:8086"]);
     assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
-    assert!(loaded.warnings.iter().any(|warning| warning.contains("http.nope")));
+    let line = |number: usize, what: &str| format!("line {number}: {what}: unknown, has no effect");
+    for (warning, expected) in loaded.warnings.iter().zip([
+        line(2, "what"),
+        line(5, "http.nope"),
+        "line 13: collectd: this section is not built yet and has no effect".to_owned(),
+        line(18, "slack.nope"),
+    ]) {
+        assert!(warning.ends_with(&expected), "{warning}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_named_at_any_depth() {
+    let text = "[[slack]]\nworkspace = \"a\"\n[[slack]]\nworkspace = \"b\"\nnope = 1\n[udf.functions.F]\nprog = \"/bin/f\"\n\
+        timeout = \"1s\"\nnope = 1\n[[farad.lines]]\nnope = 1\n[[httppost]]\nendpoint = \"e\"\nurl = \"http://x\"\n\
+        basic-auth = { username = \"u\", nope = 1 }\n";
+    let loaded = load_text(text, &[("KAPACITOR_HTTP_NOPE", "1"), ("KAPACITOR_VERSION", "1.5.1")]).unwrap();
+    let ends = [
+        "line 5: slack.nope: unknown, has no effect",
+        "line 9: udf.functions.F.nope: unknown, has no effect",
+        "line 11: farad.lines.nope: unknown, has no effect",
+        "line 15: httppost.basic-auth.nope: unknown, has no effect",
+        "KAPACITOR_HTTP_NOPE: leads to nothing in the configuration, has no effect",
+    ];
+    assert_eq!(loaded.warnings.len(), ends.len(), "{:?}", loaded.warnings);
+    for (warning, end) in loaded.warnings.iter().zip(ends) {
+        assert!(warning.ends_with(end), "{warning}");
+    }
+    assert_eq!(loaded.config.udf.functions["F"].prog, "/bin/f");
+    assert_eq!(loaded.config.httppost[0].basic_auth.username, "u");
 }
 
 #[test]
@@ -37,13 +66,20 @@ fn variables_come_before_the_file() {
         ("KAPACITOR_INFLUXDB_0_URLS_0", "http://influx:8086"),
         ("KAPACITOR_INFLUXDB_0_EXCLUDED_SUBSCRIPTIONS__kapacitor_0", "x"),
         ("KAPACITOR_INFLUXDB_1_NAME", "ignored"),
-        ("KAPACITOR_STATS_ENABLED", "false"),
+        ("KAPACITOR_STATS_ENABLED", "F"),
+        ("KAPACITOR_SMTP_TO_10", "k@x"),
+        ("KAPACITOR_SMTP_TO_9", "j@x"),
     ];
+    let recipients: Vec<_> = (0..9).map(|number| (format!("KAPACITOR_SMTP_TO_{number}"), "a@x")).collect();
+    let recipients = recipients.iter().rev().map(|(name, value)| (name.as_str(), *value));
+    let environment: Vec<_> = environment.into_iter().chain(recipients).collect();
     let config = load_text("[http]\nbind-address = \":2\"\n", &environment).unwrap().config;
     assert_eq!((config.http.bind_address.as_str(), config.data_dir.as_str()), (":1", "/data"));
     assert_eq!(config.influxdb[0].urls, ["http://influx:8086"]);
     assert_eq!(config.influxdb[0].excluded_subscriptions["_kapacitor"], ["x"]);
     assert!(!config.stats.enabled);
+    let recipients = config.elements("smtp")[0]["to"].as_array().unwrap();
+    assert_eq!((recipients.len(), recipients[10].as_str()), (11, Some("k@x")));
 }
 
 #[test]
@@ -52,7 +88,16 @@ fn bad_values_name_their_place() {
     assert!(error("\n[http]\nbind-address = 1\n").contains("line 3: http.bind-address wants a string, not an integer"));
     assert!(error("[http\n").contains("line 1"));
     assert!(error("[farad]\nreceive = \"kqueue\"\n").contains("auto, io_uring or epoll"));
-    assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("unknown unit"));
+    assert!(error("[http]\nshutdown-timeout = \"5x\"\n").contains("line 2: http.shutdown-timeout: time: unknown unit"));
+    assert!(error("[http]\nshutdown-timeout = 5\n").contains("line 2: http.shutdown-timeout: time: missing unit"));
+    assert!(load_text("[http]\nshutdown-timeout = 0\n", &[]).is_ok());
+    assert!(error("[slack]\n\n[[influxdb]]\nurls = []\n").contains("line 3: influxdb: must specify at least one"));
+    let slack = "[[slack]]\nurl = \"http://x\"\n[[slack]]\nworkspace = \"b\"\nenabled = true\n";
+    assert!(error(slack).contains("line 3: slack: must specify url"), "{}", error(slack));
+    assert!(error("[[influxdb]]\nhttp-port = 70000\n").contains("http-port"));
+    let environment = [("KAPACITOR_HTTP_SHUTDOWN_TIMEOUT", "5x")];
+    let variable = load_text("", &environment).unwrap_err().to_string();
+    assert!(variable.contains("KAPACITOR_HTTP_SHUTDOWN_TIMEOUT: time: unknown unit"), "{variable}");
     assert!(
         load_text("", &[("KAPACITOR_STATS_ENABLED", "maybe")])
             .unwrap_err()

@@ -48,7 +48,7 @@ impl Tasks {
         }
         check_length(&id)?;
         if self.index().contains_key(&id) {
-            return Err(TaskError::invalid("task ID already exists"));
+            return Err(TaskError::invalid(format!("task {id} already exists")));
         }
         let template_id = definition.template_id.unwrap_or_default();
         let script = match template_id.as_str() {

@@ -94,6 +94,10 @@ impl Tasks {
     /// What a start needs; the text says why the task cannot start.
     pub(super) fn prepare(&self, entry: &Entry) -> Result<(Running, Vec<NodeHandlers>), String> {
         let compiled = entry.compiled.clone()?;
+        // The template that a task follows may have lost them.
+        if entry.stored.dbrps.is_empty() {
+            return Err("the task has no dbrps, neither its script nor its definition names any".to_owned());
+        }
         let (plan, handlers) = self.lower(&entry.stored, &compiled, MAIN)?;
         let fingerprint = fingerprint(&plan, entry.stored.last_enabled)?;
         let loops = match compiled.task_type {

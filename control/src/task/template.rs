@@ -96,7 +96,7 @@ impl Tasks {
         }
         check_length(&id)?;
         if self.templates().contains_key(&id) {
-            return Err(TaskError::invalid("template ID already exists"));
+            return Err(TaskError::invalid(format!("template {id} already exists")));
         }
         let script = definition.script.unwrap_or_default();
         let template = compile(&script)?;

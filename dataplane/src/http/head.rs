@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::{HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX};
 
 /// What a server needs to know of a request before its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +54,15 @@ pub enum HeadError {
     Length(&'static str),
     #[error("Request Header Fields Too Large")]
     TooLarge,
+    #[error("URI Too Long: path and query have {TARGET_BYTES_MAX} bytes at most")]
+    LongTarget,
 }
 
 impl HeadError {
     pub fn status(&self) -> u16 {
         match self {
             HeadError::TooLarge => 431,
+            HeadError::LongTarget => 414,
             _ => 400,
         }
     }
@@ -127,6 +130,9 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed<Head>, HeadError> {
         authorization: None,
         bytes,
     };
+    if head.target.len() > TARGET_BYTES_MAX {
+        return Err(HeadError::LongTarget);
+    }
     if !well_escaped(head.path()) {
         return Err(HeadError::Malformed("invalid URL escape".into()));
     }
@@ -271,6 +277,7 @@ mod tests {
         let both = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(refused(both), 400);
         assert_eq!(refused(&format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(HEAD_BYTES_MAX))), 431);
+        assert_eq!(refused(&format!("GET /?{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(TARGET_BYTES_MAX))), 414);
         assert_eq!(refused("\u{1}\u{2}\u{3}garbage that is no request at all"), 400);
     }
 

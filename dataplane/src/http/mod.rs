@@ -23,5 +23,8 @@ pub use response::{Answer, ResponseHead, parse_response};
 /// Largest head of a request. Larger: 431 and the connection closes.
 pub const HEAD_BYTES_MAX: usize = 1 << 20;
 
+/// Longest path and query of a request, which the control plane's HTTP library takes as well. Longer: 414.
+pub const TARGET_BYTES_MAX: usize = 65_534;
+
 /// Most headers of one request.
 pub const HEADERS_MAX: usize = 256;
