@@ -39,6 +39,10 @@ const POST_POLL: Duration = Duration::from_millis(5);
 /// Alert events that go over the link in one piece.
 const ALERTS_AT_ONCE: usize = 256;
 
+/// After some went the next ones wait this long for others: one by one, each would wake both processes. An event that
+/// comes after a while goes at once.
+const GATHER_PAUSE: Duration = Duration::from_millis(1);
+
 /// The byte that carries the listening socket.
 pub const LISTENER_BYTE: u8 = b'L';
 
@@ -147,6 +151,9 @@ impl Link {
         }
         let (mut events, mut frames) = (Vec::with_capacity(ALERTS_AT_ONCE), Vec::new());
         let (profiled, mut profiles) = mpsc::unbounded_channel();
+        let gathered = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(gathered);
+        let mut gathering = false;
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
@@ -168,7 +175,12 @@ impl Link {
                         return Err(LinkError::Closed);
                     }
                 }
-                1.. = self.alerts.recv_many(&mut events, ALERTS_AT_ONCE) => {
+                () = &mut gathered, if gathering => gathering = false,
+                count @ 1.. = self.alerts.recv_many(&mut events, ALERTS_AT_ONCE), if !gathering => {
+                    if count < ALERTS_AT_ONCE {
+                        gathering = true;
+                        gathered.as_mut().reset(tokio::time::Instant::now() + GATHER_PAUSE);
+                    }
                     frames.clear();
                     for event in events.drain(..) {
                         append(Report::Alert(event), &mut frames, &mut self.alerts_dropped)?;
