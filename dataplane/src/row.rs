@@ -31,7 +31,8 @@ pub fn of_point(point: &Point<'_>, out: &mut String) -> Result<(), Unsupported> 
     Ok(())
 }
 
-/// The same of a batch: columns are the fields of the first point and those of its tags that are not the group's.
+/// The same of a batch: columns are the fields of the first point and those of its tags that are not the group's. A name
+/// that is both stands there twice, with the field's value.
 pub fn of_batch(batch: &Batch<'_>, out: &mut String) -> Result<(), Unsupported> {
     head(batch.name, &batch.group.tags, out);
     let Some(first) = batch.rows.get(0) else {
@@ -41,7 +42,6 @@ pub fn of_batch(batch: &Batch<'_>, out: &mut String) -> Result<(), Unsupported> 
     let mut columns: Vec<Name> = first.fields().iter().map(|field| field.name).collect();
     columns.extend(first.tags().iter().map(|(key, _)| *key).filter(|key| batch.group.tags.get(*key).is_none()));
     columns.sort();
-    columns.dedup();
     separate(out);
     out.push_str("\"columns\":[\"time\"");
     for column in &columns {

@@ -187,10 +187,10 @@ impl Replays {
         now: i64,
     ) -> Result<StoredReplay, ReplayError> {
         let id = new_id(request.id.clone())?;
-        self.shared.tasks.get(&request.task).map_err(ReplayError::Task)?;
         if query.is_empty() {
             return Err(ReplayError::Invalid("must provide query".to_owned()));
         }
+        self.shared.tasks.get(&request.task).map_err(ReplayError::Task)?;
         self.refuse_known(&id)?;
         self.begin(id, request, "", run::Source::Query { query, cluster }, now)
     }

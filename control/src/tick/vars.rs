@@ -68,6 +68,7 @@ impl Var {
                 VarValue::String(_) | VarValue::Star | VarValue::Invalid { .. } => item.check(),
                 _ => Err(format!("a list holds strings and stars, not {}", item.type_name())),
             }),
+            VarValue::Regex(_) | VarValue::Lambda(_) => self.to_value().map(drop),
             _ => Ok(()),
         }
     }
@@ -197,6 +198,8 @@ mod tests {
         }
         assert!(read(r#"{"type":"bool","value":"x"}"#).unwrap().check().is_err());
         assert!(read(r#"{"type":"string"}"#).unwrap().check().is_err());
+        assert!(read(r#"{"type":"regex","value":"["}"#).unwrap().check().is_err());
+        assert!(read(r#"{"type":"lambda","value":"x >"}"#).unwrap().check().is_err());
         for item in [r#"{"type":"int","value":1}"#, r#"{"type":"list","value":[]}"#, r#"{"type":"bool","value":true}"#]
         {
             let list = read(&format!(r#"{{"type":"list","value":[{item}]}}"#)).unwrap();

@@ -12,7 +12,7 @@ use crate::{
     name::Name,
     point::{Batch, Point, Row, Rows, SeriesNumber},
     tags::TagSet,
-    value::{Field, Value, field},
+    value::{Field, Value, field, set_field},
 };
 
 pub struct Default {
@@ -31,12 +31,14 @@ struct Defaults {
 impl Default {
     pub fn new(fields: &[(String, Constant)], tags: &[(String, String)]) -> Result<Default, StartError> {
         let mut defaults = Defaults { fields: vec![], tags: vec![], fields_defaulted: 0, tags_defaulted: 0 };
+        // Of two with one name the last one counts.
         for (name, value) in fields {
-            let name = Name::new(name).map_err(StartError::new)?;
-            defaults.fields.push(Field { name, value: Value::from(value) });
+            set_field(&mut defaults.fields, Name::new(name).map_err(StartError::new)?, Value::from(value));
         }
         for (name, value) in tags {
-            defaults.tags.push((Name::new(name).map_err(StartError::new)?, value.as_str().into()));
+            let name = Name::new(name).map_err(StartError::new)?;
+            defaults.tags.retain(|(known, _)| *known != name);
+            defaults.tags.push((name, value.as_str().into()));
         }
         Ok(Default { defaults, fields: Vec::new(), rows: Vec::new() })
     }
