@@ -7,7 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use proto::message::{NodeStatistics, Statistics};
+use proto::{
+    message::{NodeStatistics, Statistics},
+    plan::EdgeType,
+};
 
 use crate::{api::Api, tick::dot::duration};
 
@@ -61,6 +64,7 @@ pub fn all(api: &Api, statistics: &Statistics) -> Vec<Statistic> {
             if task.nodes.first().is_some_and(|node| node.name.starts_with("batch")) { "batch" } else { "stream" };
         let held = [("groups", task.groups), ("bytes", task.bytes), ("groups_refused", task.groups_refused)];
         put("tasks", &[("task", &*task.task), ("type", kind)], held.map(|(name, held)| count(name, held)).into());
+        let provided = api.tasks.provided(&task.task);
         for node in &task.nodes {
             let tags = [
                 ("task", &*task.task),
@@ -71,7 +75,12 @@ pub fn all(api: &Api, statistics: &Statistics) -> Vec<Statistic> {
             put("nodes", &tags, node_values(node));
             for (child, taken) in &node.children {
                 let child = task.nodes.get(*child).map_or("", |child| &*child.name);
-                let tags = [("task", &*task.task), ("parent", &*node.name), ("child", child), ("type", kind)];
+                let edge = match provided.get(&*node.name) {
+                    Some(EdgeType::Stream) => "stream",
+                    Some(EdgeType::Batch) => "batch",
+                    None => kind,
+                };
+                let tags = [("task", &*task.task), ("parent", &*node.name), ("child", child), ("type", edge)];
                 put("edges", &tags, vec![count("collected", *taken), count("emitted", *taken)]);
             }
         }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::json;
-pub use logfmt::{pair, pairs, to_json};
+pub use logfmt::{looks_typed, pair, pairs, to_json};
 use proto::plan::LogLevel;
 use tokio::sync::mpsc;
 use tracing::{

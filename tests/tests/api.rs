@@ -120,6 +120,8 @@ fn statistics_are_points_of_the_servers_own_stream() {
         server.call("POST", "/kapacitor/v1/tasks", Some(&task.to_string())).unwrap()
     };
     let of = |measurement: &str| format!("dbrp \"_kapacitor\".\"autogen\"\nstream|from().measurement('{measurement}')");
+    let windowed = "dbrp \"d\".\"r\"\nstream|from()|window().periodCount(1).everyCount(1)|log()";
+    assert_eq!(define("w", windowed).status, 200);
     assert_eq!(define("k", &(of("kapacitor") + "|httpOut('o')")).status, 200);
     let nodes = of("nodes") + ".where(lambda: \"task\" == 'k' AND \"node\" == 'from1')|httpOut('o')";
     assert_eq!(define("n", &nodes).status, 200);
@@ -130,7 +132,15 @@ fn statistics_are_points_of_the_servers_own_stream() {
     assert!(until(Duration::from_secs(10), || !row("k").is_null() && !row("n").is_null()), "{}", server.log());
     let kapacitor = row("k");
     assert_eq!(kapacitor["columns"], json!(["time", "num_enabled_tasks", "num_subscriptions", "num_tasks", "uptime"]));
-    assert_eq!((&kapacitor["values"][0][1], kapacitor.get("tags")), (&json!(2), None));
+    assert_eq!((&kapacitor["values"][0][1], kapacitor.get("tags")), (&json!(3), None));
+    let vars = server.call("GET", "/kapacitor/v1/debug/vars", None).unwrap().json();
+    let edge = |parent: &str| {
+        let mut all = vars["kapacitor"].as_object().unwrap().values();
+        let found =
+            all.find(|one| one["name"] == "edges" && one["tags"]["task"] == "w" && one["tags"]["parent"] == parent);
+        found.map(|edge| edge["tags"]["type"].clone())
+    };
+    assert_eq!((edge("from1"), edge("window2")), (Some(json!("stream")), Some(json!("batch"))));
     let nodes = row("n");
     assert_eq!(nodes["columns"], json!(["time", "avg_exec_time_ns", "errors", "working_cardinality"]));
     assert_eq!((&nodes["tags"]["kind"], &nodes["tags"]["host"]), (&json!("from"), &json!("localhost")));

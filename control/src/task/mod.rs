@@ -12,7 +12,7 @@ mod sideload;
 mod template;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -20,7 +20,7 @@ use std::{
 use proto::{
     Plan,
     message::TaskStatistics,
-    plan::{NodeKind, ServerInfo},
+    plan::{EdgeType, NodeKind, ServerInfo},
 };
 
 use crate::{
@@ -198,6 +198,14 @@ impl Tasks {
             })
         });
         named.collect()
+    }
+
+    /// What the nodes of a running task hand on, by their names.
+    pub fn provided(&self, id: &str) -> HashMap<String, EdgeType> {
+        let index = self.index();
+        let running = index.get(id).and_then(|entry| entry.running.as_ref());
+        let nodes = running.into_iter().flat_map(|running| &running.plan.nodes);
+        nodes.map(|node| (node.name.clone(), node.provides)).collect()
     }
 
     /// Counters of a running task.

@@ -64,17 +64,50 @@ fn unquoted(text: &str) -> (String, usize) {
     (value, text.len())
 }
 
-/// A line as a JSON object with the same keys, and its end. Integers are numbers, all else is text.
+/// Messages of log nodes, whose lines hold data.
+const OF_DATA: [&str; 4] = ["point", "begin batch", "batch point", "end batch"];
+
+/// Whether an unquoted text is read as a number or a bool.
+pub fn looks_typed(text: &str) -> bool {
+    matches!(text, "true" | "false") || text.parse::<f64>().is_ok()
+}
+
+/// A line as a JSON object with the same keys, and its end. Integers are numbers, all else is text. In a line of a log node
+/// the pairs `tag_K=V` and `field_K=V` are objects `tag` and `field`, as those who follow the log expect them, and fields
+/// have their types.
 pub fn to_json(line: &str) -> String {
+    let pairs = pairs(line);
+    let of_data = pairs.iter().any(|(key, value, _)| *key == "msg" && OF_DATA.contains(&value.as_str()));
     let mut out = String::with_capacity(line.len() * 2);
-    for (key, value, quoted) in pairs(line) {
-        out.push(if out.is_empty() { '{' } else { ',' });
+    out.push('{');
+    let mut open = "";
+    for (key, value, quoted) in &pairs {
+        let inner = key.split_once('_').filter(|(object, _)| of_data && matches!(*object, "tag" | "field"));
+        let (object, key) = inner.unwrap_or(("", key));
+        if object != open && !open.is_empty() {
+            out.push('}');
+        }
+        if !out.ends_with('{') {
+            out.push(',');
+        }
+        if object != open && !object.is_empty() {
+            json::string(object, &mut out);
+            out.push_str(":{");
+        }
+        open = object;
         json::string(key, &mut out);
         out.push(':');
-        match value.parse::<i64>() {
-            Ok(number) if !quoted && number.to_string() == value => json::int(number, &mut out),
-            _ => json::string(&value, &mut out),
-        }
+        let is_int = || value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
+        let is_number = || value.parse::<f64>().is_ok_and(f64::is_finite) && !value.starts_with('+');
+        let plain = match (of_data, object) {
+            (false, _) => is_int(),
+            (true, "field") => matches!(value.as_str(), "true" | "false") || is_number(),
+            (true, _) => false,
+        };
+        if plain && !quoted { out.push_str(value) } else { json::string(value, &mut out) }
+    }
+    if !open.is_empty() {
+        out.push('}');
     }
     out.push_str("}\n");
     out
@@ -104,5 +137,18 @@ mod tests {
             "{\"ts\":\"2026-11-23T06:22:34.719Z\",\"lvl\":\"info\",\"msg\":\"http request\",\"status\":204,\"id\":\"007\",\
              \"duration\":\"1.5µs\",\"referer\":\"\"}\n"
         );
+    }
+
+    #[test]
+    fn data_of_log_nodes_have_objects_and_types() {
+        let line = "lvl=info msg=point prefix=7 group= tag_g=1 tag_h=\"a b\" field_v=1.5 field_i=3 field_b=true \
+                    field_n=\"5\" field_x=NaN time=t\n";
+        assert_eq!(
+            to_json(line),
+            "{\"lvl\":\"info\",\"msg\":\"point\",\"prefix\":\"7\",\"group\":\"\",\"tag\":{\"g\":\"1\",\"h\":\"a b\"},\
+             \"field\":{\"v\":1.5,\"i\":3,\"b\":true,\"n\":\"5\",\"x\":\"NaN\"},\"time\":\"t\"}\n"
+        );
+        assert!(to_json("msg=\"end batch\" tag_h=a\n").ends_with("\"tag\":{\"h\":\"a\"}}\n"));
+        assert!(to_json("msg=other tag_h=1\n").ends_with("\"tag_h\":1}\n"));
     }
 }

@@ -4,9 +4,8 @@ use proto::plan::LogLevel;
 
 use super::{Fault, Operator, Outlet};
 use crate::{
-    group::Group,
     json,
-    logging::pair,
+    logging::{looks_typed, pair},
     point::{Batch, Point},
     tags::TagSet,
     value::{Field, Value},
@@ -36,32 +35,31 @@ impl Operator for Log {
         for (key, name) in [("name", point.name), ("db", point.database), ("rp", point.retention_policy)] {
             pair(key, name.as_str(), &mut line);
         }
-        group(point.group, &mut line);
+        pair("group", &point.group.id(), &mut line);
+        for (index, (key, _)) in point.group.tags.iter().enumerate() {
+            pair(&format!("dimension_{index}"), key.as_str(), &mut line);
+        }
         content(point.tags, point.fields.all(), point.time, &mut line);
         out.log(self.level, "point", &line);
         out.point(point)
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        let mut line = self.head();
-        pair("name", batch.name.as_str(), &mut line);
-        group(batch.group, &mut line);
-        content(&batch.group.tags, &[], batch.time, &mut line);
-        out.log(self.level, "begin batch", &line);
+        let mut head = self.head();
+        pair("name", batch.name.as_str(), &mut head);
+        pair("group", &batch.group.id(), &mut head);
+        let whole = |tags: &TagSet, fields: &[Field], time| {
+            let mut line = head.clone();
+            content(tags, fields, time, &mut line);
+            line
+        };
+        let around = whole(&batch.group.tags, &[], batch.time);
+        out.log(self.level, "begin batch", &around);
         for row in batch.rows.iter() {
-            let mut line = self.head();
-            content(row.tags(), &row.fields(), row.time(), &mut line);
-            out.log(self.level, "batch point", &line);
+            out.log(self.level, "batch point", &whole(row.tags(), &row.fields(), row.time()));
         }
-        out.log(self.level, "end batch", &self.head());
+        out.log(self.level, "end batch", &around);
         out.batch(batch)
-    }
-}
-
-fn group(group: &Group, line: &mut String) {
-    pair("group", &group.id(), line);
-    for (index, (key, _)) in group.tags.iter().enumerate() {
-        pair(&format!("dimension_{index}"), key.as_str(), line);
     }
 }
 
@@ -71,6 +69,11 @@ fn content(tags: &TagSet, fields: &[Field], time: i64, line: &mut String) {
     }
     for Field { name, value } in fields {
         let text = match value {
+            // A text that looks like another value is quoted, so that the line can be read back.
+            Value::String(text) if looks_typed(text) => {
+                line.push_str(&format!(" field_{name}={text:?}"));
+                continue;
+            }
             Value::String(text) => text.to_string(),
             Value::Float(x) => x.to_string(),
             other => {
