@@ -104,11 +104,18 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Puts the values of a field into `floats`, in order of rows, where it is cheaply known to be a float in each of
-    /// them; tells whether it is.
+    /// Puts the values of a field into `floats`, in order of rows, if it is a float in each of them; tells whether it is.
     pub fn floats(&self, name: Name, floats: &mut Vec<f64>) -> bool {
         match self.0 {
-            Stored::List(_) => false,
+            Stored::List(rows) => {
+                let float = |row: &Row| match field(&row.fields, name) {
+                    Some(Value::Float(x)) => Some(*x),
+                    _ => None,
+                };
+                floats.clear();
+                floats.extend(rows.iter().map_while(float));
+                floats.len() == rows.len()
+            }
             Stored::Columns(packed) => packed.floats(name, floats),
         }
     }

@@ -131,9 +131,8 @@ mod tests {
             let tags = Rc::new(TagSet::new(vec![(name("host"), (n / 25).to_string().into())]));
             let mut fields: Vec<Field> = vec![Field { name: name("other"), value: Value::Int(n) }];
             fields.extend(value(n).map(|value| Field { name: name("a"), value }));
-            if n == 35 {
-                fields.push(Field { name: name("b"), value: Value::String("text".into()) });
-            }
+            let b = if n == 35 { Value::String("text".into()) } else { Value::Float(n as f64) };
+            fields.push(Field { name: name("b"), value: b });
             let point = Point {
                 name: name("cpu"),
                 database: name(""),
@@ -153,6 +152,13 @@ mod tests {
             assert_eq!(matches!(columns, Buffer::Columns(_)), n < 35);
             assert_eq!((columns.len(), columns.front()), (rows.len(), rows.front()));
             assert_eq!(shown(&mut columns), shown(&mut rows));
+            let floats = |buffer: &mut Buffer, name: Name| {
+                let mut floats = Vec::new();
+                buffer.rows().floats(name, &mut floats).then_some(floats)
+            };
+            for name in [name("a"), name("b")] {
+                assert_eq!(floats(&mut columns, name), floats(&mut rows, name));
+            }
         }
     }
 
