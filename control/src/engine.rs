@@ -10,7 +10,7 @@ use std::{
 
 use proto::{
     Plan,
-    message::{Command, Listener, Refusal, Reply, Request, Settings, Statistics, StreamRecording},
+    message::{Command, Listener, Refusal, Reply, Request, Settings, Statistics, StreamRecording, TaskStatistics},
     plan::SideloadFile,
     profile::{Profile, ProfileKind},
 };
@@ -112,8 +112,19 @@ impl Engine {
         }
     }
 
+    /// Of everything.
     pub async fn statistics(&self) -> Result<Statistics, EngineError> {
-        match self.call(|request| Command::Statistics { request }).await? {
+        self.statistics_of(None).await
+    }
+
+    /// Of one task; `None` if it does not run.
+    pub async fn task_statistics(&self, task: &str) -> Result<Option<TaskStatistics>, EngineError> {
+        let mut statistics = self.statistics_of(Some(task.to_owned())).await?;
+        Ok(statistics.tasks.pop())
+    }
+
+    async fn statistics_of(&self, task: Option<String>) -> Result<Statistics, EngineError> {
+        match self.call(|request| Command::Statistics { request, task }).await? {
             Reply::Statistics(statistics) => Ok(*statistics),
             _ => Err(EngineError::Away),
         }

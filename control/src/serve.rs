@@ -62,6 +62,10 @@ pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .on_thread_start(|| {
+            // Without it answers come later beside full load, and nothing else is wrong.
+            let _ = dataplane::scheduling::prefer_latency();
+        })
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;

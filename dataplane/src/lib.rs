@@ -35,6 +35,7 @@ pub mod recording;
 pub mod rfc3339;
 pub mod routing;
 pub mod row;
+pub mod scheduling;
 pub mod series;
 pub mod shard;
 pub mod tags;

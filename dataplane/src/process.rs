@@ -36,7 +36,7 @@ use crate::{
         udf,
     },
     reactor::{self, Choice, Wake},
-    recording,
+    recording, scheduling,
     shard::{
         command::Effects,
         limits::{COMMANDS, EFFECTS},
@@ -75,6 +75,9 @@ fn serve() -> Result<(), ProcessError> {
     let config = Config::from_environment()?;
     crate::logging::start(&config.log_file, &config.log_level, &config.log_format)?;
     raise_file_limit();
+    if let Err(error) = scheduling::prefer_latency() {
+        tracing::debug!(service = "run", err = %error, "the I/O thread has no short slices of time");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     runtime.block_on(local.run_until(io_thread(config)))

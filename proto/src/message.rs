@@ -85,8 +85,10 @@ pub enum Command {
         task: String,
         endpoint: String,
     },
+    /// Of one task alone, or of everything.
     Statistics {
         request: Request,
+        task: Option<String>,
     },
     /// Taps the stream of points into a file. Answered when points are routed to it; [`Report::Recorded`] tells the end.
     Record {
@@ -143,7 +145,7 @@ impl Command {
             | Command::Write { request, .. }
             | Command::Sideload { request, .. }
             | Command::Profile { request, .. }
-            | Command::Statistics { request }
+            | Command::Statistics { request, .. }
             | Command::Accept { request }
             | Command::Record { request, .. }
             | Command::StopRecording { request, .. }
@@ -264,6 +266,9 @@ pub enum Refusal {
     TooLarge(usize),
     #[error("{0}")]
     NoProfile(String),
+    /// No answer of this kind is given there.
+    #[error("the command is not carried out here")]
+    Elsewhere,
     #[error("the data plane is shutting down")]
     Draining,
 }

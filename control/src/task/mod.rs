@@ -210,8 +210,7 @@ impl Tasks {
 
     /// Counters of a running task.
     pub async fn statistics(&self, id: &str) -> Option<TaskStatistics> {
-        let statistics = self.shared.engine.statistics().await.ok()?;
-        statistics.tasks.into_iter().find(|task| task.task == id)
+        self.shared.engine.task_statistics(id).await.ok().flatten()
     }
 
     /// A task that does not run.

@@ -24,6 +24,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{UnixListener, UnixStream},
     sync::{mpsc, watch},
+    task::spawn_local,
 };
 
 use super::{listeners::Listeners, recording::Recordings, tasks::Tasks};
@@ -150,17 +151,14 @@ impl Link {
             self.report(stream, &mut buffer, Report::Alert(event)).await?;
         }
         let (mut events, mut frames) = (Vec::with_capacity(ALERTS_AT_ONCE), Vec::new());
-        let (profiled, mut profiles) = mpsc::unbounded_channel();
+        let (answered, mut answers) = mpsc::unbounded_channel();
         let gathered = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(gathered);
         let mut gathering = false;
         loop {
             while let Some(command) = frame::decode::<Command>(&mut buffer)? {
                 let request = command.request();
-                if let Command::Profile { kind, .. } = command {
-                    take_profile(request, kind, profiled.clone());
-                    continue;
-                }
+                let Some(command) = self.look(command, &answered) else { continue };
                 if let Command::Drain { .. } = command {
                     self.drain(stream, &mut buffer).await?;
                     self.report(stream, &mut buffer, Report::Reply { request, result: Ok(Reply::Done) }).await?;
@@ -198,7 +196,7 @@ impl Link {
                         self.report(stream, &mut buffer, report).await?;
                     }
                 }
-                Some((request, result)) = profiles.recv() => {
+                Some((request, result)) = answers.recv() => {
                     self.report(stream, &mut buffer, Report::Reply { request, result }).await?;
                 }
                 Some(line) = next_line(&mut self.log) => {
@@ -259,6 +257,33 @@ impl Link {
         Ok(())
     }
 
+    /// Begins to answer a command that only looks; others are carried out meanwhile. Gives back what is none.
+    fn look(&self, command: Command, answers: &mpsc::UnboundedSender<Later>) -> Option<Command> {
+        let answers = answers.clone();
+        match command {
+            Command::HttpOut { request, task, endpoint } => {
+                let rows = self.tasks.http_out(task, endpoint);
+                spawn_local(async move { answers.send((request, rows.await)) });
+            }
+            Command::Statistics { request, task } => {
+                let gathered = self.tasks.statistics(task.as_deref());
+                let mut further = Vec::new();
+                if task.is_none() {
+                    further.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
+                    further.extend(self.listeners.counters());
+                }
+                spawn_local(async move {
+                    let mut statistics = gathered.await;
+                    statistics.counters.append(&mut further);
+                    answers.send((request, Ok(Reply::Statistics(Box::new(statistics)))))
+                });
+            }
+            Command::Profile { request, kind } => take_profile(request, kind, answers),
+            other => return Some(other),
+        }
+        None
+    }
+
     async fn carry_out(&mut self, command: Command) -> Result<Reply, Refusal> {
         match command {
             Command::Configure { settings, .. } => {
@@ -280,7 +305,6 @@ impl Link {
             }
             Command::StartTask { fingerprint, plan, .. } => self.tasks.start(fingerprint, plan).await,
             Command::StopTask { task, .. } => self.tasks.stop(&task).await,
-            Command::HttpOut { task, endpoint, .. } => self.tasks.http_out(&task, &endpoint).await,
             Command::Listen { listener, .. } => self.listeners.listen(listener).await,
             Command::Accept { .. } => {
                 self.accepting.send_replace(true);
@@ -290,16 +314,10 @@ impl Link {
                 Ok(self.tasks.write(database, retention_policy, lines).await)
             }
             Command::Sideload { task, node, files, .. } => self.tasks.sideload(&task, &node, files).await,
-            Command::Statistics { .. } => {
-                let mut statistics = self.tasks.statistics().await;
-                statistics.counters.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
-                statistics.counters.extend(self.listeners.counters());
-                Ok(Reply::Statistics(Box::new(statistics)))
-            }
             Command::Record { recording, .. } => self.recordings.start(*recording, &mut self.tasks).await,
             Command::StopRecording { id, .. } => self.recordings.stop(&id, &mut self.tasks).await,
             Command::Drain { .. } => Err(Refusal::Draining),
-            Command::Profile { .. } => Err(Refusal::NoProfile("profiles are taken elsewhere".to_owned())),
+            Command::HttpOut { .. } | Command::Statistics { .. } | Command::Profile { .. } => Err(Refusal::Elsewhere),
         }
     }
 

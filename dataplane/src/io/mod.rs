@@ -15,6 +15,7 @@ pub mod post;
 pub mod recording;
 pub mod relay;
 pub mod shards;
+pub mod statistics;
 pub mod tasks;
 pub mod tls;
 pub mod udf;

@@ -4,12 +4,12 @@
 //! stop: every receiver stops routing and says so down each ring, then every owner that has heard all of them ends its
 //! part (design: epochs). One start or stop runs at a time, so epochs follow each other.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use hashbrown::HashMap;
 use proto::{
     Plan,
-    message::{IngressStatistics, NodeStatistics, Refusal, Reply, RunningTask, Settings, Statistics, TaskStatistics},
+    message::{NodeStatistics, Refusal, Reply, RunningTask, Settings, Statistics},
     plan::{EdgeType, SideloadFile},
 };
 
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::{
     feed::{Lanes, rows},
     shards::Shards,
+    statistics::{self, Counted},
 };
 use crate::{
     group::{Account, Limits},
@@ -25,9 +26,6 @@ use crate::{
     routing::{Instance, Routing, TaskRoute},
     shard::command::{Command, Effects, Failure},
 };
-
-/// How long a look at a lane that is busy may take.
-const LANE_LIMIT: Duration = Duration::from_millis(200);
 
 struct Task {
     instance: Instance,
@@ -41,7 +39,7 @@ struct Task {
     /// Where a batch task runs.
     lane: Option<Lane>,
     /// Last counters of the lane, for when it is busy.
-    counted: RefCell<Vec<NodeStatistics>>,
+    counted: Rc<RefCell<Vec<NodeStatistics>>>,
     account: Arc<Account>,
 }
 
@@ -118,7 +116,7 @@ impl Tasks {
         let plan = Arc::new(plan);
         let account = Arc::new(Account::new(limits(&self.settings.borrow())));
         let task = |lane| {
-            let (route, plan, counted, account) = (route.clone(), plan.clone(), RefCell::default(), account.clone());
+            let (route, plan, counted, account) = (route.clone(), plan.clone(), Rc::default(), account.clone());
             Task { instance, fingerprint, route, plan, error: None, hidden, lane, counted, account }
         };
         if plan.edge == EdgeType::Batch {
@@ -188,22 +186,25 @@ impl Tasks {
         Some(failed)
     }
 
-    pub async fn http_out(&self, name: &str, endpoint: &str) -> Result<Reply, Refusal> {
-        let Some(task) = self.tasks.get(name).filter(|task| task.error.is_none()) else {
-            return Err(Refusal::UnknownTask(name.to_owned()));
-        };
-        let instance = task.instance;
-        if let Some(lane) = &task.lane {
-            let unknown = || Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() };
-            let part = lane.http_out(endpoint).await.ok_or_else(unknown)?;
-            return Ok(Reply::HttpOut(rows(part)?));
+    /// The rows of an httpOut node; asked for by the returned future, which holds nothing of this.
+    pub fn http_out(&self, name: String, endpoint: String) -> impl Future<Output = Result<Reply, Refusal>> + use<> {
+        let found = self.tasks.get(&name).filter(|task| task.error.is_none());
+        let found = found.map(|task| (task.instance, task.lane.clone()));
+        let shards = self.shards.clone();
+        async move {
+            let (instance, lane) = found.ok_or_else(|| Refusal::UnknownTask(name.clone()))?;
+            let parts: Vec<_> = match lane {
+                Some(lane) => lane.http_out(&endpoint).await.into_iter().collect(),
+                None => {
+                    let ask = |reply| Command::HttpOut { instance, endpoint: endpoint.clone(), reply };
+                    shards.ask(ask).await.into_iter().flatten().collect()
+                }
+            };
+            if parts.is_empty() {
+                return Err(Refusal::UnknownEndpoint { task: name, endpoint });
+            }
+            Ok(Reply::HttpOut(rows(parts.into_iter().flatten().collect())?))
         }
-        let parts = self.shards.ask(|reply| Command::HttpOut { instance, endpoint: endpoint.to_owned(), reply }).await;
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        if parts.is_empty() {
-            return Err(Refusal::UnknownEndpoint { task: name.to_owned(), endpoint: endpoint.to_owned() });
-        }
-        Ok(Reply::HttpOut(rows(parts.into_iter().flatten().collect())?))
     }
 
     /// Gives a sideload node of a task its files anew.
@@ -228,58 +229,29 @@ impl Tasks {
         Reply::Done
     }
 
-    pub async fn statistics(&self) -> Statistics {
-        let shards = self.shards.ask(|reply| Command::Statistics { reply }).await;
-        let mut ingress: HashMap<(String, String, String), u64> = HashMap::new();
-        let mut nodes: HashMap<Instance, (f64, Vec<NodeStatistics>)> = HashMap::new();
-        let mut counters: Vec<(String, u64)> = Vec::new();
-        let mut per_shard: Vec<Vec<(String, u64)>> = Vec::new();
-        for shard in shards {
-            per_shard.push(shard.counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect());
-            for IngressStatistics { database, retention_policy, measurement, points } in shard.ingress {
-                *ingress.entry((database, retention_policy, measurement)).or_default() += points;
-            }
-            for (instance, throughput, statistics) in shard.tasks {
-                let (sum, total) = nodes.entry(instance).or_default();
-                *sum += throughput;
-                add_nodes(total, statistics);
-            }
-            add_counters(&mut counters, shard.counters);
-        }
-        add_counters(&mut counters, (self.counters)());
-        for task in self.tasks.values() {
-            let Some(lane) = &task.lane else { continue };
-            if let Ok(counted) = tokio::time::timeout(LANE_LIMIT, lane.statistics()).await {
-                task.counted.replace(counted);
-            }
-            nodes.insert(task.instance, (0.0, task.counted.borrow().clone()));
-        }
-        let task = |(name, task): (&String, &Task)| {
-            let (throughput, nodes) = nodes.get(&task.instance).cloned().unwrap_or_default();
-            TaskStatistics {
-                task: name.clone(),
-                fingerprint: task.fingerprint,
-                throughput,
-                groups: task.account.groups(),
-                bytes: task.account.bytes(),
-                groups_refused: task.account.refused(),
-                nodes,
-            }
+    /// Counters of the task `of`, or of everything; gathered by the returned future, which holds nothing of this.
+    pub fn statistics(&self, of: Option<&str>) -> impl Future<Output = Statistics> + use<> {
+        let shown = self.tasks.iter().filter(|(name, task)| match of {
+            Some(of) => of == *name && task.error.is_none(),
+            None => task.error.is_none() && !task.hidden,
+        });
+        let counted = |(name, task): (&String, &Task)| Counted {
+            name: name.clone(),
+            fingerprint: task.fingerprint,
+            instance: task.instance,
+            account: task.account.clone(),
+            lane: task.lane.clone(),
+            last: task.counted.clone(),
         };
-        Statistics {
-            ingress: ingress
-                .into_iter()
-                .map(|((database, retention_policy, measurement), points)| IngressStatistics {
-                    database,
-                    retention_policy,
-                    measurement,
-                    points,
-                })
-                .collect(),
-            tasks: self.tasks.iter().filter(|(_, task)| task.error.is_none() && !task.hidden).map(task).collect(),
-            counters,
-            per_shard,
-            shards: self.shards.len() as u32,
+        let tasks: Vec<_> = shown.map(counted).collect();
+        let (shards, alone) = (self.shards.clone(), of.is_some());
+        let counters = if alone { Vec::new() } else { (self.counters)() };
+        let counters = counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        async move {
+            if alone && tasks.is_empty() {
+                return Statistics::default();
+            }
+            statistics::gather(shards, tasks, alone, counters).await
         }
     }
 
@@ -329,33 +301,4 @@ impl Tasks {
 /// What the configuration lets one task hold.
 pub fn limits(settings: &Settings) -> Limits {
     Limits { groups: settings.task_groups_max, bytes: settings.task_bytes_max }
-}
-
-fn add_nodes(total: &mut Vec<NodeStatistics>, part: Vec<NodeStatistics>) {
-    if total.is_empty() {
-        *total = part;
-        return;
-    }
-    for (sum, node) in total.iter_mut().zip(part) {
-        sum.collected += node.collected;
-        sum.emitted += node.emitted;
-        sum.errors += node.errors;
-        sum.working_cardinality += node.working_cardinality;
-        sum.avg_exec_time_ns = sum.avg_exec_time_ns.max(node.avg_exec_time_ns);
-        for ((_, count), (_, more)) in sum.extra.iter_mut().zip(node.extra) {
-            *count += more;
-        }
-        for ((_, count), (_, more)) in sum.children.iter_mut().zip(node.children) {
-            *count += more;
-        }
-    }
-}
-
-fn add_counters(total: &mut Vec<(String, u64)>, part: Vec<(&'static str, u64)>) {
-    for (name, count) in part {
-        match total.iter_mut().find(|(known, _)| known == name) {
-            Some((_, sum)) => *sum += count,
-            None => total.push((name.to_owned(), count)),
-        }
-    }
 }

@@ -146,7 +146,7 @@ impl StreamLane {
     }
 
     pub fn statistics(&mut self) -> Vec<NodeStatistics> {
-        self.owner.statistics(self.now).into_iter().flat_map(|(_, _, nodes)| nodes).collect()
+        self.owner.statistics(self.now, None).into_iter().flat_map(|(_, _, nodes)| nodes).collect()
     }
 
     pub fn sideload(&mut self, node: &str, files: &[SideloadFile]) {

@@ -72,7 +72,9 @@ pub enum Command {
         /// `None`: no such endpoint.
         reply: oneshot::Sender<Option<HttpOutPart>>,
     },
+    /// Of one task alone, or of everything.
     Statistics {
+        of: Option<Instance>,
         reply: oneshot::Sender<ShardStatistics>,
     },
     /// The answer that an operator of a task waits for.

@@ -14,14 +14,17 @@ pub struct Inbox {
     current: Option<(usize, Block, usize)>,
     /// The last block that was run to its end, and its receiver.
     done: Option<(usize, Block)>,
-    /// Items of each receiver that stand before the mark.
-    before_mark: Vec<usize>,
+    /// Items of each receiver that have run to their end.
+    finished: Vec<u64>,
 }
+
+/// A place in the order of blocks: behind all that were there when it was made.
+pub struct Mark(Vec<u64>);
 
 impl Inbox {
     pub fn new(inbound: Inbound) -> Inbox {
-        let before_mark = vec![0; inbound.counts().len()];
-        Inbox { inbound, current: None, done: None, before_mark }
+        let finished = vec![0; inbound.counts().len()];
+        Inbox { inbound, current: None, done: None, finished }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -29,13 +32,16 @@ impl Inbox {
     }
 
     /// Marks what is there now.
-    pub fn mark(&mut self) {
-        self.before_mark = self.inbound.counts();
+    pub fn mark(&self) -> Mark {
+        let current = self.current.as_ref().map(|(receiver, ..)| *receiver);
+        let there = self.inbound.counts().into_iter().enumerate();
+        let there = there.map(|(receiver, count)| count as u64 + u64::from(current == Some(receiver)));
+        Mark(self.finished.iter().zip(there).map(|(finished, there)| finished + there).collect())
     }
 
-    /// Whether everything before the mark has run.
-    pub fn has_passed(&self) -> bool {
-        self.current.is_none() && self.before_mark.iter().all(|count| *count == 0)
+    /// Whether everything before a mark has run.
+    pub fn has_passed(&self, mark: &Mark) -> bool {
+        self.finished.iter().zip(&mark.0).all(|(finished, mark)| finished >= mark)
     }
 
     /// Runs one slice; returns whether there was one.
@@ -44,16 +50,15 @@ impl Inbox {
             Some(current) => current,
             None => {
                 let Some((receiver, item)) = self.inbound.pop() else { return false };
-                if let Some(count) = self.before_mark.get_mut(receiver) {
-                    *count = count.saturating_sub(1);
-                }
                 match item {
                     Item::Forget => {
                         owner.forget(receiver);
+                        self.finish(receiver);
                         return true;
                     }
                     Item::Stopped(instance) => {
                         owner.receiver_stopped(instance, now);
+                        self.finish(receiver);
                         return true;
                     }
                     Item::Block(mut block) => {
@@ -71,8 +76,15 @@ impl Inbox {
             self.current = Some((receiver, block, end));
         } else {
             self.done = Some((receiver, block));
+            self.finish(receiver);
         }
         true
+    }
+
+    fn finish(&mut self, receiver: usize) {
+        if let Some(finished) = self.finished.get_mut(receiver) {
+            *finished += 1;
+        }
     }
 
     /// Gives such a block back to its receiver on another shard.

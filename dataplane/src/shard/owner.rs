@@ -540,11 +540,13 @@ impl Owner {
     }
 
     /// Throughput and counters of every task.
-    pub fn statistics(&mut self, now: i64) -> Vec<(Instance, f64, Vec<NodeStatistics>)> {
+    /// Of one instance, or of all.
+    pub fn statistics(&mut self, now: i64, of: Option<Instance>) -> Vec<(Instance, f64, Vec<NodeStatistics>)> {
         let statistics = |running: &mut Running| {
             running.rate.turn(now);
             (running.instance, running.rate.last as f64, running.task.statistics())
         };
-        self.tasks.iter_mut().map(statistics).collect()
+        let wanted = self.tasks.iter_mut().filter(|running| of.is_none_or(|instance| running.instance == instance));
+        wanted.map(statistics).collect()
     }
 }

@@ -4,6 +4,7 @@
 //! done in pieces, then commands. Without anything to do the thread sleeps in its reactor.
 
 use std::{
+    collections::VecDeque,
     io,
     rc::Rc,
     sync::{
@@ -19,8 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     command::{Command, Effects, ShardStatistics},
     connections::{Connections, SWEEP},
-    inbox::Inbox,
-    limits::{SERIES_BYTES_MAX, STAGED_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
+    inbox::{Inbox, Mark},
+    limits::{COMMANDS, SERIES_BYTES_MAX, STAGED_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
     ports::Ports,
@@ -87,8 +88,8 @@ pub(super) struct Thread {
     ports: Ports,
     pub(super) inbox: Inbox,
     commands: mpsc::Receiver<Command>,
-    /// A command, until what was accepted before it has run.
-    command: Option<Command>,
+    /// Commands in order, until what was accepted before each has run.
+    waiting: VecDeque<(Mark, Command)>,
     drained: Option<oneshot::Sender<()>>,
     /// Nanoseconds since 1970.
     pub(super) now: i64,
@@ -142,7 +143,7 @@ impl Thread {
             ports: Ports::default(),
             inbox: Inbox::new(start.ends.inbound),
             commands: start.commands,
-            command: None,
+            waiting: VecDeque::new(),
             drained: None,
             now: clock::now(),
             timers_checked: 0,
@@ -252,26 +253,25 @@ impl Thread {
         }
     }
 
-    /// Carries out commands; returns whether more can come.
+    /// Carries out commands; returns whether more can come. Each waits for what was accepted before it, not for its
+    /// predecessor's turn: they pass together.
     fn command(&mut self) -> bool {
         loop {
-            if self.command.is_some() && !self.inbox.has_passed() {
-                return true;
+            while self.waiting.front().is_some_and(|(mark, _)| self.inbox.has_passed(mark)) {
+                if let Some((_, command)) = self.waiting.pop_front() {
+                    self.carry_out(command);
+                }
             }
-            if let Some(command) = self.command.take() {
-                self.carry_out(command);
+            if self.waiting.len() >= COMMANDS {
+                return true;
             }
             match self.commands.try_recv() {
                 Ok(Command::Connection(handover)) => {
                     self.connections.connect(&mut self.reactor, &mut self.shard, handover, self.now);
                 }
-                Ok(command) => {
-                    // What was accepted before the command comes first.
-                    self.inbox.mark();
-                    self.command = Some(command);
-                }
+                Ok(command) => self.waiting.push_back((self.inbox.mark(), command)),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
-                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+                Err(mpsc::error::TryRecvError::Disconnected) => return !self.waiting.is_empty(),
             }
         }
     }
@@ -304,7 +304,11 @@ impl Thread {
             Command::HttpOut { instance, endpoint, reply } => {
                 let _ = reply.send(shard.owner.http_out(instance, &endpoint));
             }
-            Command::Statistics { reply } => {
+            Command::Statistics { of: Some(instance), reply } => {
+                let tasks = shard.owner.statistics(*now, Some(instance));
+                let _ = reply.send(ShardStatistics { tasks, ..ShardStatistics::default() });
+            }
+            Command::Statistics { of: None, reply } => {
                 let _ = reply.send(self.statistics());
             }
             Command::Resume { instance, node, ticket, status } => {
@@ -349,7 +353,7 @@ impl Thread {
         });
         let Counters { bodies, points, bytes, bodies_refused, names_refused } = receiver.counters;
         ShardStatistics {
-            tasks: owner.statistics(self.now),
+            tasks: owner.statistics(self.now, None),
             ingress: ingress.collect(),
             counters: vec![
                 ("connections_open", self.connections.count() as u64),
