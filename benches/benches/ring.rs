@@ -47,7 +47,7 @@ fn read(block: &Block) -> f64 {
 /// CPU time of both threads for handing over so many blocks.
 fn hand_over(blocks: u64, comes_back: bool, columns: &Arc<[Name]>) -> Duration {
     let wakes: Vec<_> = (0..2).map(|_| Arc::new(Wake::new().unwrap())).collect();
-    let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+    let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect(), 16);
     let (mut owner, mut receiver) = (ends.pop().unwrap().inbound, ends.pop().unwrap().outbound);
     let (mut back, mut returned) = RingBuffer::<Block>::new(16);
     let (own_wake, wake) = (wakes[0].clone(), wakes[1].clone());

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Commands on their way to the data plane. Full: callers wait.
-const COMMANDS: usize = 1_024;
+pub const COMMANDS: usize = 1_024;
 
 /// Why the data plane did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

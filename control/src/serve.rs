@@ -113,6 +113,8 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         settings.auth_enabled = config.http.auth_enabled;
         settings.users_generation = auth.generation();
         settings.listeners = config.listeners();
+        settings.log_writes = config.http.log_enabled;
+        settings.trace_writes = config.http.write_tracing;
         settings.log_level.clone_from(&config.logging.level);
     });
     let clusters = Clusters::new(live.clone());
@@ -174,6 +176,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
         shards: config.farad.shards,
         tls,
         receive: config.farad.receive.clone(),
+        limits: config.limits().map_err(ConfigError::from)?,
         log: (config.logging.file.clone(), config.logging.level.clone(), config.farad.log_format.clone()),
         router: api::router(api),
         tasks: Arc::new(Source { tasks, recordings }),

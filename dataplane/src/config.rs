@@ -2,6 +2,8 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf};
 
+use proto::limits::{LimitError, Limits};
+
 use crate::{
     reactor::{Choice, UnknownChoice},
     routing::SHARDS_MAX,
@@ -9,7 +11,7 @@ use crate::{
 
 pub const USAGE: &str =
     "usage: farad-dataplane --link SOCKET --control SOCKET [--shards N] [--receive auto|io_uring|epoll] [--log-file FILE] [--log-level LEVEL]
-    [--log-format logfmt|json] [--tls-certificate FILE] [--tls-key FILE]
+    [--log-format logfmt|json] [--tls-certificate FILE] [--tls-key FILE] [--limit NAME=NUMBER]…
 The public listening socket is passed as file descriptor 3 (LISTEN_FDS=1).";
 
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Config {
     pub control: PathBuf,
     pub shards: usize,
     pub receive: Choice,
+    pub limits: Limits,
     /// Certificate and private key in PEM; the second may be in the first's file. With them clients must speak TLS.
     pub tls: Option<(PathBuf, Option<PathBuf>)>,
     /// As in the configuration of the control plane.
@@ -42,6 +45,10 @@ pub enum ConfigError {
     Shards(String),
     #[error("--receive: {0}\n{USAGE}")]
     Receive(#[from] UnknownChoice),
+    #[error("--limit wants NAME=NUMBER, not {0:?}")]
+    Limit(String),
+    #[error("--limit: {0}")]
+    LimitValue(#[from] LimitError),
     #[error("{0} is missing\n{USAGE}")]
     Missing(&'static str),
     #[error("no listening socket was passed as file descriptor 3\n{USAGE}")]
@@ -52,7 +59,7 @@ impl Config {
     pub fn from_environment() -> Result<Config, ConfigError> {
         let (mut link, mut control, mut shards) = (None, None, 0);
         let (mut certificate, mut key) = (None, None);
-        let mut receive = Choice::Automatic;
+        let (mut receive, mut limits) = (Choice::Automatic, Limits::default());
         let (mut log_file, mut log_level, mut log_format) = (String::new(), String::new(), String::new());
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -63,6 +70,12 @@ impl Config {
                 "--shards" => {
                     let text = value()?;
                     shards = text.parse().ok().filter(|n| *n <= SHARDS_MAX).ok_or(ConfigError::Shards(text))?;
+                }
+                "--limit" => {
+                    let text = value()?;
+                    let set = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
+                    let (name, number) = set.ok_or_else(|| ConfigError::Limit(text.clone()))?;
+                    limits.set(name, number)?;
                 }
                 "--receive" => receive = value()?.parse()?,
                 "--tls-certificate" => certificate = Some(value()?.into()),
@@ -85,6 +98,7 @@ impl Config {
             control: control.ok_or(ConfigError::Missing("--control"))?,
             shards,
             receive,
+            limits,
             tls: certificate.map(|certificate| (certificate, key)),
             log_file,
             log_level,

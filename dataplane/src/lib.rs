@@ -21,6 +21,8 @@ mod huge_pages;
 pub mod io;
 pub mod json;
 pub mod lane;
+pub mod latency;
+pub mod limits;
 pub mod line;
 pub mod logging;
 pub mod name;

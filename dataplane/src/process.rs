@@ -33,13 +33,13 @@ use crate::{
         shards::{Loads, Queue, Shards},
         tasks::Tasks,
         tls::{self, TlsError},
-        udf,
+        udf, write_log,
     },
     reactor::{self, Choice, Wake},
     recording, scheduling,
     shard::{
-        command::Effects,
-        limits::{COMMANDS, EFFECTS},
+        command::{Effects, Seats},
+        limits::COMMANDS,
         ring::{Signals, rings},
         thread::{Start, run},
     },
@@ -83,6 +83,9 @@ fn serve() -> Result<(), ProcessError> {
     runtime.block_on(local.run_until(io_thread(config)))
 }
 
+/// Lines about writes that wait for the log. Full: counted as left out.
+const WRITE_LINES: usize = 1_024;
+
 /// The signal of a write beyond the limit of file sizes.
 const SIGXFSZ: i32 = 25;
 
@@ -98,18 +101,35 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let feed_socket = bind(&feed_path)?;
     let tls = config.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key.as_deref())).transpose()?;
 
-    let (alerts, alerts_received) = mpsc::channel(EFFECTS);
-    let (posts, posts_received) = mpsc::channel(EFFECTS);
-    let (influxdb, influxdb_received) = mpsc::channel(EFFECTS);
-    let (udf, udf_received) = mpsc::channel(EFFECTS);
+    let mut limits = config.limits;
+    if limits.connections_max == 0 {
+        limits.connections_max =
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    }
+    let outputs = limits.outputs_max as usize;
+    let (alerts, alerts_received) = mpsc::channel(outputs);
+    let (posts, posts_received) = mpsc::channel(outputs);
+    let (influxdb, influxdb_received) = mpsc::channel(outputs);
+    let (udf, udf_received) = mpsc::channel(outputs);
     let (failures, failures_received) = mpsc::unbounded_channel();
-    let (relays, relays_received) = mpsc::channel(EFFECTS);
+    let (writes_logged, write_lines) = mpsc::channel(WRITE_LINES);
+    let (relays, relays_received) = mpsc::channel(outputs);
     let (settings, settings_seen) = watch::channel(Settings::default());
     let gate = Arc::new(Gate::new(settings_seen.clone()));
     let taps = Taps::default();
     let inhibitors = Default::default();
-    let effects =
-        Effects { alerts, posts, influxdb, udf, failures, relays, gate: gate.clone(), inhibitors, taps: taps.clone() };
+    let effects = Effects {
+        alerts,
+        posts,
+        influxdb,
+        udf,
+        failures,
+        relays,
+        gate: gate.clone(),
+        inhibitors,
+        taps: taps.clone(),
+        writes: writes_logged,
+    };
     let loads = Loads::new(config.shards);
     let order = Arc::new(AtomicU64::new(0));
 
@@ -117,7 +137,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let wakes = (0..config.shards).map(|_| Wake::new().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
     let mut queues = Vec::new();
     let mut threads = Vec::new();
-    let ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+    let ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect(), limits.ring_blocks_max as usize);
     for (shard, (ends, wake)) in ends.into_iter().zip(wakes).enumerate() {
         let (commands, received) = mpsc::channel(COMMANDS);
         queues.push(Queue { commands, wake: wake.clone() });
@@ -133,6 +153,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             settings: settings_seen.clone(),
             loads: loads.clone(),
             order: order.clone(),
+            limits,
         };
         threads.push(thread::Builder::new().name(format!("shard-{shard}")).spawn(move || run_shard(start))?);
     }
@@ -151,6 +172,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
             && write_queue.capacity() == write_queue.max_capacity()
             && writing.waiting.get() == 0
     };
+    let room = accept::Room { seats: Seats::default(), most: limits.connections_max, refused: Rc::default() };
+    let (seats, refused) = (room.seats.clone(), room.refused.clone());
     let udf_dropped = Rc::new(Cell::new(0));
     let udf_shown = udf_dropped.clone();
     let lanes = Lanes::default();
@@ -158,6 +181,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         shards.clone(),
         Box::new(move || {
             vec![
+                ("client_connections", seats.taken()),
+                ("connections_refused", refused.get()),
                 ("http_posts_sent", shown.sent.get()),
                 ("http_posts_failed", shown.failed.get()),
                 ("http_posts_dropped_by_full_queue", shown.dropped.get()),
@@ -180,17 +205,24 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     tokio::task::spawn_local(feeds.run(feed_socket));
     let relay =
         relay::Relay { control: config.control.into(), shards: shards.clone(), settings: settings_seen.clone(), gate };
-    tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters));
-    tokio::task::spawn_local(influxdb::run(influxdb_received, shards.clone(), writes, drained.clone()));
-    tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped));
+    tokio::task::spawn_local(post::run(posts_received, shards.clone(), counters, limits.posts_waiting_max as usize));
+    tokio::task::spawn_local(influxdb::run(
+        influxdb_received,
+        shards.clone(),
+        writes,
+        drained.clone(),
+        limits.influxdb_bytes_max as usize,
+    ));
+    tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped, limits.udf_bytes_max as usize));
     tokio::task::spawn_local(relay::run(relays_received, relay));
+    tokio::task::spawn_local(write_log::run(write_lines));
     let (accepting, mut accepts) = watch::channel(false);
     let accepted = tokio::task::spawn_local({
         let (shards, mut drained) = (shards.clone(), drained);
         // Until the control plane says so it may accept on the same socket itself.
         let accept = async move {
             if accepts.wait_for(|accepts| *accepts).await.is_ok() {
-                accept::run(&public, &shards, tls.as_ref()).await;
+                accept::run(&public, &shards, tls.as_ref(), &room).await;
             }
         };
         async move {
@@ -211,6 +243,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         settings,
         accepting,
         waiting,
+        limits,
         outputs_are_out: Box::new(outputs_are_out),
         alerts_dropped: 0,
         log: None,

@@ -11,9 +11,19 @@ use std::{io, mem::size_of};
 /// The shortest slice that the kernel grants, nanoseconds.
 const SLICE: u64 = 100_000;
 
-/// Asks for short slices for the calling thread; threads and processes that it starts do not inherit them. Older kernels
-/// take the call without effect.
+/// Asks for short slices for the calling thread. Threads and processes that it starts inherit them. Older kernels take the
+/// call without effect.
 pub fn prefer_latency() -> io::Result<()> {
+    ask(SLICE)
+}
+
+/// Back to the kernel's own slices, for threads that compute.
+pub fn prefer_throughput() -> io::Result<()> {
+    ask(0)
+}
+
+/// Policy and priority stay as they are.
+fn ask(slice: u64) -> io::Result<()> {
     let size = size_of::<libc::sched_attr>() as u32;
     // SAFETY: all zeros are a value of this plain structure.
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
@@ -23,8 +33,7 @@ pub fn prefer_latency() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     attributes.size = size;
-    attributes.sched_runtime = SLICE;
-    attributes.sched_flags |= libc::SCHED_FLAG_RESET_ON_FORK as u64;
+    attributes.sched_runtime = slice;
     // SAFETY: the kernel reads `size` bytes there.
     let set = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -36,6 +45,7 @@ mod tests {
 
     #[test]
     fn every_thread_may_ask() {
-        std::thread::spawn(|| assert!(prefer_latency().is_ok())).join().unwrap();
+        let asked = || assert!(prefer_latency().is_ok() && prefer_throughput().is_ok());
+        std::thread::spawn(asked).join().unwrap();
     }
 }

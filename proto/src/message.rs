@@ -59,6 +59,10 @@ pub struct Settings {
     /// Most groups of one task, and most bytes of their state; 0: no limit. For tasks that start from now on.
     pub task_groups_max: u64,
     pub task_bytes_max: u64,
+    /// Writes are logged, a limited number a second.
+    pub log_writes: bool,
+    /// What writes bring is logged at level debug.
+    pub trace_writes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -308,8 +312,25 @@ pub struct Statistics {
     pub counters: Vec<(String, u64)>,
     /// The part of each shard in them.
     pub per_shard: Vec<Vec<(String, u64)>>,
+    /// How long writes took on each shard, from the first byte of a body to its answer.
+    pub writes: Vec<Times>,
+    /// Bounds of the data plane, by name.
+    pub limits: Vec<(String, u64)>,
     pub shards: u32,
 }
+
+/// How long something took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// Of the times up to each of [`TIME_BOUNDS`] how many there were.
+    pub up_to: Vec<u64>,
+    pub count: u64,
+    pub seconds: f64,
+}
+
+/// Seconds.
+pub const TIME_BOUNDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngressStatistics {

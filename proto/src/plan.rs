@@ -450,6 +450,8 @@ pub struct InfluxDbTarget {
     pub insecure_skip_verify: bool,
     /// 0: none.
     pub timeout: i64,
+    /// Writes are compressed.
+    pub gzip: bool,
 }
 
 /// reference: nodes-alert-join-io §2.

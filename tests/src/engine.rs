@@ -56,6 +56,7 @@ impl Engine {
             relays: mpsc::channel(1).0,
             gate: Arc::new(Gate::new(watch::channel(Settings::default()).1)),
             inhibitors: Arc::default(),
+            writes: mpsc::channel(1).0,
             taps: Default::default(),
         };
         let outputs = ShardOutputs {

@@ -99,6 +99,7 @@ fn routes_and_credentials() {
         ("GET", "/kapacitor/v1/storage/backup", None, [200, 403, 403, 403, 200]),
         ("POST", "/kapacitor/v1/loglevel", Some("{\"level\":\"info\"}"), [204, 403, 403, 403, 204]),
         ("GET", "/kapacitor/v1/debug/vars", None, [200, 403, 403, 403, 200]),
+        ("GET", "/kapacitor/v1/debug/limits", None, [200, 403, 403, 403, 200]),
         ("GET", "/kapacitor/v1/debug/pprof/", None, [200, 403, 403, 403, 200]),
         ("GET", "/kapacitor/v1/debug/pprof/cmdline", None, [200, 403, 403, 403, 200]),
         ("GET", "/kapacitor/v1/debug/pprof/profile?seconds=x", None, [400, 403, 403, 403, 400]),

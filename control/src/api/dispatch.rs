@@ -9,10 +9,9 @@ use dataplane::{clock, http::Query};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access,
-    access_log::Line,
+    Api, BASE, BODY_BYTES_MAX, PREVIEW, VERSION, access, access_log,
     answer::{Answer, Content},
-    config, debug, http_out, logs, metrics, page, pprof, recordings, replays,
+    config, debug, http_out, limits, logs, metrics, page, pprof, recordings, replays,
     routes::{self, METHODS},
     service_tests, sideload, storage, subscriptions, tasks, templates, topics, users,
 };
@@ -23,7 +22,7 @@ const PPROF: &str = "/debug/pprof/";
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body> {
     let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
-    let line = api.log_requests.then(|| Line::of(&parts, clock::now()));
+    let line = api.log_requests.then(|| access_log::line(&parts, clock::now()));
     let method = parts.method.clone();
     let id = request_id();
     let origin = parts.headers.get(header::ORIGIN).cloned();
@@ -56,7 +55,7 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response<Body
         allow(response.headers_mut(), origin);
     }
     if let Some(line) = line {
-        line.write(response.status(), &id, started.elapsed());
+        line.write(response.status().as_u16(), &id, started.elapsed());
     }
     response
 }
@@ -137,6 +136,7 @@ async fn route(api: &Api, method: &Method, uri: &Uri, headers: &HeaderMap, body:
         (_, "/loglevel") => debug::log_level(api, body).await,
         (_, "/subscriptions") => subscriptions::sync(api).await,
         (_, "/sideload/reload") => sideload::reload(api).await,
+        (_, "/debug/limits") => limits::get(api).await,
         (_, "/debug/vars") => debug::vars(api).await,
         (_, pattern) if pattern.starts_with(PPROF) => {
             pprof::get(api, path.get(PPROF.len()..).unwrap_or_default(), query).await

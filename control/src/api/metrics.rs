@@ -7,51 +7,26 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use hdrhistogram::Histogram;
-use proto::message::TaskStatistics;
+use dataplane::latency;
+use proto::message::{TIME_BOUNDS, TaskStatistics, Times};
 
 use super::{
     Api, VERSION,
     answer::{Answer, Content},
+    limits,
 };
 
-/// Longest time that is told from longer ones, in microseconds.
-const LONGEST: u64 = 60_000_000;
-
 /// How long requests took.
-pub struct Latency(Mutex<Option<Histogram<u64>>>);
-
-impl Default for Latency {
-    fn default() -> Latency {
-        // The bounds are constants that fit.
-        Latency(Mutex::new(Histogram::new_with_bounds(1, LONGEST, 2).ok()))
-    }
-}
+#[derive(Default)]
+pub struct Latency(Mutex<latency::Latency>);
 
 impl Latency {
     pub fn record(&self, took: Duration) {
-        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(histogram) = histogram.as_mut() {
-            histogram.saturating_record(took.as_micros() as u64);
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).record(took);
     }
 
-    fn write(&self, out: &mut String) {
-        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(histogram) = histogram.as_ref() else { return };
-        let name = "farad_api_request_duration_seconds";
-        head(out, name, "summary", "Time from the arrival of a request to its answer, writes not counted.");
-        let seconds = |microseconds: u64| microseconds as f64 / 1e6;
-        for quantile in [0.5, 0.9, 0.99, 0.999] {
-            let value = seconds(histogram.value_at_quantile(quantile));
-            sample(out, name, &[("quantile", &quantile.to_string())], value);
-        }
-        let sum: f64 = histogram
-            .iter_recorded()
-            .map(|step| seconds(step.value_iterated_to()) * step.count_at_value() as f64)
-            .sum();
-        sample(out, &format!("{name}_sum"), &[], sum);
-        sample(out, &format!("{name}_count"), &[], histogram.len() as f64);
+    fn times(&self) -> Times {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).times()
     }
 }
 
@@ -132,6 +107,11 @@ pub async fn get(api: &Api) -> Answer {
             sample(&mut out, "farad_shard", &[("shard", &shard), ("name", name)], *count as f64);
         }
     }
+    let name = "farad_write_duration_seconds";
+    head(&mut out, name, "histogram", "Time from the first byte of a write's body to its answer, on each shard.");
+    for (shard, times) in statistics.writes.iter().enumerate() {
+        histogram(&mut out, name, &[("shard", &shard.to_string())], times);
+    }
     head(&mut out, "farad_dataplane", "gauge", "The same of the whole data plane.");
     for (name, count) in &statistics.counters {
         sample(&mut out, "farad_dataplane", &[("name", name)], *count as f64);
@@ -145,7 +125,25 @@ pub async fn get(api: &Api) -> Answer {
         head(&mut out, &name, "counter", "Events of handlers.");
         sample(&mut out, &name, &[], count as f64);
     }
-    api.latency.write(&mut out);
+    let name = "farad_api_request_duration_seconds";
+    head(&mut out, name, "histogram", "Time from the arrival of a request to its answer, writes not counted.");
+    histogram(&mut out, name, &[], &api.latency.times());
+    let limits = limits::all(api, &statistics);
+    head(&mut out, "farad_limit", "gauge", "Bounds, by process and name (see debug/limits).");
+    for limit in &limits {
+        sample(&mut out, "farad_limit", &[("process", limit.process), ("name", limit.name)], limit.value as f64);
+    }
+    head(&mut out, "farad_limit_hits_total", "counter", "How often a bound was hit, where that is counted.");
+    for limit in &limits {
+        if let Some(hits) = limit.hits {
+            sample(
+                &mut out,
+                "farad_limit_hits_total",
+                &[("process", limit.process), ("name", limit.name)],
+                hits as f64,
+            );
+        }
+    }
     Answer {
         status: StatusCode::OK,
         content: Content::Bytes(out.into_bytes()),
@@ -157,6 +155,17 @@ pub async fn get(api: &Api) -> Answer {
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a String cannot fail.
     let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+/// The samples of a histogram: each bucket holds those before it, too.
+fn histogram(out: &mut String, name: &str, labels: &[(&str, &str)], times: &Times) {
+    let bucket = format!("{name}_bucket");
+    let bounds = TIME_BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+    for (bound, count) in bounds.zip(times.up_to.iter().chain([&times.count])) {
+        sample(out, &bucket, &[labels, &[("le", &bound)]].concat(), *count as f64);
+    }
+    sample(out, &format!("{name}_sum"), labels, times.seconds);
+    sample(out, &format!("{name}_count"), labels, times.count as f64);
 }
 
 fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
@@ -184,12 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn latencies_are_counted() {
+    fn buckets_of_a_histogram_add_up() {
         let latency = Latency::default();
         latency.record(Duration::from_millis(2));
         latency.record(Duration::from_secs(600));
         let mut out = String::new();
-        latency.write(&mut out);
-        assert!(out.contains("farad_api_request_duration_seconds_count 2\n"), "{out}");
+        histogram(&mut out, "x", &[("a", "b")], &latency.times());
+        assert!(out.starts_with("x_bucket{a=\"b\",le=\"0.0001\"} 0\n"), "{out}");
+        assert!(out.contains("x_bucket{a=\"b\",le=\"10\"} 1\nx_bucket{a=\"b\",le=\"+Inf\"} 2\n"), "{out}");
+        assert!(out.ends_with("x_sum{a=\"b\"} 600.002\nx_count{a=\"b\"} 2\n"), "{out}");
     }
 }

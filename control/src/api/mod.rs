@@ -11,6 +11,7 @@ mod config;
 mod debug;
 mod dispatch;
 mod http_out;
+mod limits;
 mod listing;
 mod logs;
 mod metrics;

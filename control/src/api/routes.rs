@@ -42,6 +42,7 @@ pub const ROUTES: &[Route] = &[
     ("/subscriptions", &["POST"]),
     ("/sideload/reload", &["POST"]),
     ("/debug/vars", &["GET"]),
+    ("/debug/limits", &["GET"]),
     ("/debug/pprof/", &["GET"]),
     ("/debug/pprof/cmdline", &["GET"]),
     ("/debug/pprof/profile", &["GET"]),

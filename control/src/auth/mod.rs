@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Verified passwords that are kept, so that not every request costs a bcrypt. Full: all are forgotten.
-const CACHE_MAX: usize = 10_000;
+pub const CACHE_MAX: usize = 10_000;
 
 /// What a user may do besides reading their own ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

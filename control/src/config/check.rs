@@ -29,6 +29,7 @@ impl Config {
     /// Checks everything that would otherwise fail later, or run open where the operator asked for a lock.
     pub fn check(&self) -> Result<(), Fault> {
         self.address()?;
+        self.limits()?;
         self.server()?;
         self.clusters()?;
         self.services()

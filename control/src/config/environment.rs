@@ -5,7 +5,7 @@
 
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, parse_bool};
+use super::{Config, ConfigError, limits, parse_bool};
 
 /// Variables that say something else than a value of the configuration.
 const OTHERS: [&str; 4] = ["CONFIG_PATH", "UNSAFE_SSL", "URL", "VERSION"];
@@ -26,8 +26,12 @@ pub fn apply(
     for (name, text) in variables {
         match find(&mut root, name.trim_start_matches("KAPACITOR_")) {
             Some(value) => {
-                let environment_error = |error| ConfigError::Environment { variable: name.clone(), error };
+                let environment_error = |error: String| ConfigError::Environment { variable: name.clone(), error };
                 *value = read(value, text).map_err(environment_error)?;
+                let key = name.strip_prefix("KAPACITOR_FARAD_").unwrap_or_default().to_lowercase().replace('_', "-");
+                if let Some(why) = limits::refuses(&format!("farad.{key}"), value) {
+                    return Err(environment_error(why));
+                }
             }
             None => warnings.push(format!("{name}: leads to nothing in the configuration, has no effect")),
         }

@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{BasicAuth, ConfigError, Lines, UdfFunction, Udp, duration, services::Section};
+use super::{BasicAuth, ConfigError, Lines, UdfFunction, Udp, duration, limits, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
 const NOT_BUILT: [&str; 18] = [
@@ -145,6 +145,9 @@ impl File<'_> {
                 let given = plain(Spanned::new(at.clone(), given))?;
                 if let Some(message) = mismatch(known, &given) {
                     return Err(ConfigError::Parse(self.about(&at, name, &message)));
+                }
+                if let Some(why) = limits::refuses(name, &given) {
+                    return Err(ConfigError::Parse(self.about(&at, name, &format!(" {why}"))));
                 }
                 given
             }

@@ -7,6 +7,7 @@ mod check;
 mod duration;
 mod environment;
 mod file;
+mod limits;
 mod listeners;
 mod overrides;
 mod sections;
@@ -181,6 +182,7 @@ impl Config {
             token: cluster.token.clone(),
             insecure_skip_verify: cluster.insecure_skip_verify,
             timeout: i64::try_from(cluster.timeout.0.as_nanos()).unwrap_or(i64::MAX),
+            gzip: cluster.compression == "gzip",
         })
     }
 

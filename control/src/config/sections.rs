@@ -300,6 +300,9 @@ pub struct Farad {
     /// Most groups of one task, and most bytes of their state; 0: no limit.
     pub task_groups_max: u64,
     pub task_bytes_max: u64,
+    /// Limits of the data plane (see [`proto::limits::SETTABLE`]).
+    #[serde(flatten)]
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// The defaults, as the table that a file is laid over.
@@ -316,6 +319,12 @@ pub fn defaults(home: &str) -> toml::Table {
     ] {
         if let Some(toml::Value::Table(section)) = table.get_mut(section) {
             section.insert(key.into(), text(path));
+        }
+    }
+    if let Some(toml::Value::Table(farad)) = table.get_mut("farad") {
+        for limit in &proto::limits::SETTABLE {
+            // The defaults are far below 2⁶³.
+            farad.insert(limit.key.to_owned(), toml::Value::Integer(limit.default.cast_signed()));
         }
     }
     for section in super::services::SECTIONS {

@@ -104,7 +104,23 @@ fn bad_values_name_their_place() {
             .to_string()
             .contains("KAPACITOR_STATS_ENABLED")
     );
+    let limit = error("[farad]\n\nring-blocks-max = 5000\n");
+    assert!(limit.contains("line 3: farad.ring-blocks-max wants a number from 1 to 4096, not 5000"), "{limit}");
+    assert!(error("[farad]\nbody-bytes-max = -1\n").contains("line 2: farad.body-bytes-max wants a number from 1024"));
+    assert!(error("[farad]\nudf-bytes-max = \"1\"\n").contains("line 2: farad.udf-bytes-max wants an integer"));
+    assert!(error("[farad]\ntask-groups-max = -1\n").contains("line 2: farad.task-groups-max wants a number from 0"));
+    let variable = load_text("", &[("KAPACITOR_FARAD_OUTPUTS_MAX", "0")]).unwrap_err().to_string();
+    assert!(variable.contains("KAPACITOR_FARAD_OUTPUTS_MAX: wants a number from 1"), "{variable}");
     assert!(error("[[influxdb]]\nname=\"a\"\n[[influxdb]]\nname=\"b\"\n").contains("marked as default"));
+}
+
+#[test]
+fn limits_are_given_to_the_data_plane() {
+    let environment = [("KAPACITOR_FARAD_BODY_BYTES_MAX", "4096"), ("KAPACITOR_FARAD_CONNECTIONS_MAX", "9")];
+    let limits = load_text("[farad]\nring-blocks-max = 8\nbody-bytes-max = 2048\n", &environment);
+    let limits = limits.unwrap().config.limits().unwrap();
+    assert_eq!((limits.ring_blocks_max, limits.body_bytes_max, limits.connections_max), (8, 4096, 9));
+    assert_eq!(limits.udf_bytes_max, 64 << 20);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Caps {
 }
 
 /// Longest id in bytes.
-const ID_BYTES_MAX: usize = 200;
+pub const ID_BYTES_MAX: usize = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

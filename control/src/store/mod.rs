@@ -34,7 +34,7 @@ pub use topics::TopicTable;
 pub use users::UserTable;
 
 /// Address space of the store, and so its largest size. Full: the change is refused and nothing of it is kept.
-const BYTES_MAX: usize = 4 << 30;
+pub const BYTES_MAX: usize = 4 << 30;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -23,6 +23,7 @@ use std::{
 
 use axum::Router;
 use dataplane::io::tls;
+use proto::limits::Limits;
 use tokio::{
     net::{UnixListener, UnixStream},
     process::Child,
@@ -68,6 +69,7 @@ pub struct Supervision {
     pub shards: usize,
     /// How the shards receive: `auto`, `io_uring` or `epoll`.
     pub receive: String,
+    pub limits: Limits,
     /// Certificate and private key, if clients must speak TLS.
     pub tls: Option<(PathBuf, Option<PathBuf>)>,
     /// File, level and format of the log.

@@ -22,6 +22,9 @@ pub fn spawn(supervision: &Supervision, listener: &TcpListener) -> Result<Child,
         .env("LISTEN_FDS", "1")
         .env_remove("LISTEN_PID")
         .stdin(std::process::Stdio::null());
+    for (key, value) in supervision.limits.all() {
+        command.args(["--limit", &format!("{key}={value}")]);
+    }
     if let Some((certificate, key)) = &supervision.tls {
         command.arg("--tls-certificate").arg(certificate);
         if let Some(key) = key {

@@ -3,6 +3,7 @@
 //! reference: http-api §1. Shards read writes with it, the I/O thread relays everything else with it. Nothing here copies
 //! a body: pieces are ranges of the caller's buffer.
 
+pub mod access_log;
 mod body;
 mod credentials;
 mod gzip;

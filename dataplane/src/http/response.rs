@@ -22,8 +22,9 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Appends the whole answer. `now` is nanoseconds since 1970.
-    pub fn write(&self, now: i64, out: &mut Vec<u8>) {
+    /// Appends the whole answer; returns the id that it gave the request. `now` is nanoseconds since 1970.
+    pub fn write(&self, now: i64, out: &mut Vec<u8>) -> Option<uuid::Uuid> {
+        let mut given = None;
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         if self.plain {
             head.push_str("Content-Type: text/plain; charset=utf-8\r\n");
@@ -32,7 +33,8 @@ impl Answer<'_> {
             head.push_str(self.version);
             head.push_str("\r\nRequest-Id: ");
             let mut buffer = uuid::Uuid::encode_buffer();
-            head.push_str(request_id(now).hyphenated().encode_lower(&mut buffer));
+            let id = given.insert(request_id(now));
+            head.push_str(id.hyphenated().encode_lower(&mut buffer));
             head.push_str("\r\n");
         }
         if let Some(origin) = self.origin {
@@ -59,6 +61,7 @@ impl Answer<'_> {
         head.push_str("\r\n");
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(self.body);
+        given
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each node has a worker with a queue that is bounded in bytes; when it is full, what comes is dropped with a counter and
 //! the node hears of it. A write that InfluxDB refuses is not tried again.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, io::Write, rc::Rc, time::Duration};
 
 use hashbrown::HashMap;
 use proto::plan::{InfluxDbOut, InfluxDbTarget};
@@ -18,9 +18,6 @@ use crate::{
     routing::Instance,
     shard::command::{Asker, Command, InfluxDbOutput},
 };
-
-/// Bytes of lines that wait per node. Full: dropped with a counter.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// How long the worker of a node without writes stays.
 const IDLE: Duration = Duration::from_secs(60);
@@ -62,6 +59,7 @@ pub async fn run(
     shards: Shards,
     counters: Rc<InfluxDbCounters>,
     draining: tokio::sync::watch::Receiver<bool>,
+    bytes_max: usize,
 ) {
     let mut workers: HashMap<(Instance, String), Worker> = HashMap::new();
     while let Some(output) = outputs.recv().await {
@@ -86,7 +84,7 @@ pub async fn run(
             InfluxDbAct::Open => 0,
             InfluxDbAct::Write { lines, .. } => lines.len(),
         };
-        if worker.bytes.get() + size > QUEUE_BYTES_MAX {
+        if worker.bytes.get() + size > bytes_max {
             add(&counters.dropped, 1);
             answer(&shards, &output, 0).await;
             continue;
@@ -207,9 +205,18 @@ impl Work {
             ("rp", retention_policy),
         ];
         let mut last = (0, "no URL".to_owned());
+        let packed = plan.target.gzip.then(|| gzip(lines.as_ref())).transpose();
+        let packed = match packed {
+            Ok(packed) => packed,
+            Err(error) => return (0, error.to_string()),
+        };
         for url in &plan.target.urls {
             let request = self.client.post(endpoint(url, "write")).query(&query);
-            let request = request.header("Content-Type", "application/octet-stream").body(lines.clone());
+            let request = request.header("Content-Type", "application/octet-stream");
+            let request = match &packed {
+                Some(packed) => request.header("Content-Encoding", "gzip").body(packed.clone()),
+                None => request.body(lines.clone()),
+            };
             last = send(authorized(request, &plan.target)).await;
             if last.0 != 0 && last.0 < 500 {
                 return last;
@@ -217,6 +224,12 @@ impl Work {
         }
         last
     }
+}
+
+fn gzip(lines: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(lines)?;
+    packer.finish()
 }
 
 fn endpoint(url: &str, path: &str) -> String {
@@ -326,17 +339,50 @@ mod tests {
         let (sender, outputs) = mpsc::channel(8);
         let counters = Rc::new(InfluxDbCounters::default());
         let (_keep, draining) = tokio::sync::watch::channel(false);
-        let work = run(outputs, Shards::new(Vec::new(), Loads::new(0)), counters.clone(), draining);
+        let work = run(outputs, Shards::new(Vec::new(), Loads::new(0)), counters.clone(), draining, 1_000);
         for _ in 0..4 {
             let mut output = output(hung.local_addr().unwrap());
             if let InfluxDbAct::Write { lines, .. } = &mut output.request.act {
-                *lines = "x".repeat(QUEUE_BYTES_MAX / 2);
+                *lines = "x".repeat(500);
             }
             sender.try_send(output).unwrap();
         }
         drop(sender);
         tokio::task::LocalSet::new().run_until(work).await;
         assert_eq!((counters.dropped.get(), counters.waiting.get()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_write_is_packed_where_the_cluster_wants_it() {
+        use std::io::Read;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut output = output(listener.local_addr().unwrap());
+        Arc::get_mut(&mut output.request.plan).unwrap().target.gzip = true;
+        let (_keep, draining) = tokio::sync::watch::channel(false);
+        let work = Work {
+            client: client(&output.request.plan.target),
+            shards: Shards::new(Vec::new(), Loads::new(0)),
+            counters: Rc::default(),
+            draining,
+            bytes: Rc::default(),
+            opened: false,
+        };
+        let taken = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut sent, mut text) = (Vec::new(), String::new());
+            loop {
+                stream.read_buf(&mut sent).await.unwrap();
+                let Some(end) = memchr::memmem::find(&sent, b"\r\n\r\n") else { continue };
+                text.clear();
+                if flate2::read::GzDecoder::new(&sent[end + 4..]).read_to_string(&mut text).is_ok() {
+                    stream.write_all(b"HTTP/1.1 204 x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    let head = String::from_utf8_lossy(&sent[..end]).to_lowercase();
+                    return (head.contains("\r\ncontent-encoding: gzip"), text);
+                }
+            }
+        };
+        let (status, taken) = tokio::join!(work.write(&output), taken);
+        assert_eq!((status, taken), (204, (true, "m v=1 1\n".to_owned())));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use std::{
 use bytes::BytesMut;
 use proto::{
     frame::{self, FrameError},
-    limits::FRAME_BYTES_MAX,
+    limits::{FRAME_BYTES_MAX, Limits},
     message::{AlertEvent, Command, Hello, LINK_VERSION, Refusal, Reply, Report, Request, Settings},
     profile::ProfileKind,
 };
@@ -28,10 +28,7 @@ use tokio::{
 };
 
 use super::{listeners::Listeners, recording::Recordings, tasks::Tasks};
-use crate::{logging, profile, shard::command::Failure};
-
-/// Alert events that wait while no control plane is connected. Full: the newest are dropped with a counter.
-const WAITING_ALERTS: usize = 65_536;
+use crate::{limits, logging, profile, shard::command::Failure};
 
 /// How long a drain waits for the receivers of httpPost nodes, and how often it looks.
 const POSTS_LIMIT: Duration = Duration::from_secs(5);
@@ -69,6 +66,7 @@ pub struct Link {
     /// Whether client connections are accepted.
     pub accepting: watch::Sender<bool>,
     pub waiting: VecDeque<Box<AlertEvent>>,
+    pub limits: Limits,
     pub alerts_dropped: u64,
     /// Lines of the log, while a control plane wants them.
     pub log: Option<mpsc::Receiver<Arc<str>>>,
@@ -267,7 +265,7 @@ impl Link {
             }
             Command::Statistics { request, task } => {
                 let gathered = self.tasks.statistics(task.as_deref());
-                let mut further = Vec::new();
+                let (mut further, limits) = (Vec::new(), self.limits);
                 if task.is_none() {
                     further.push(("alerts_dropped_without_control".to_owned(), self.alerts_dropped));
                     further.extend(self.listeners.counters());
@@ -275,6 +273,7 @@ impl Link {
                 spawn_local(async move {
                     let mut statistics = gathered.await;
                     statistics.counters.append(&mut further);
+                    statistics.limits = limits::values(&limits);
                     answers.send((request, Ok(Reply::Statistics(Box::new(statistics)))))
                 });
             }
@@ -322,7 +321,7 @@ impl Link {
     }
 
     fn keep(&mut self, event: Box<AlertEvent>) {
-        if self.waiting.len() < WAITING_ALERTS {
+        if (self.waiting.len() as u64) < self.limits.alerts_waiting_max {
             self.waiting.push_back(event);
         } else {
             self.alerts_dropped += 1;

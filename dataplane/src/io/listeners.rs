@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Most listeners of a process.
-const LISTENERS_MAX: usize = 256;
+pub const LISTENERS_MAX: usize = 256;
 
 struct Open {
     listener: Listener,

@@ -19,3 +19,4 @@ pub mod statistics;
 pub mod tasks;
 pub mod tls;
 pub mod udf;
+pub mod write_log;

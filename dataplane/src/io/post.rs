@@ -14,9 +14,6 @@ use crate::{
     shard::command::{Asker, Command, Post},
 };
 
-/// Posts waiting per node. Full: dropped with a counter, and the node hears of a failed post.
-const QUEUE: usize = 10_000;
-
 /// How long the worker of a node without posts stays.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -32,15 +29,16 @@ pub struct PostCounters {
     pub waiting: Cell<u64>,
 }
 
-/// Takes posts of all shards for as long as there are shards. Runs on the I/O thread's local set.
-pub async fn run(mut posts: mpsc::Receiver<Post>, shards: Shards, counters: Rc<PostCounters>) {
+/// Takes posts of all shards for as long as there are shards. Runs on the I/O thread's local set. Of each node `waiting` may
+/// wait; more are dropped with a counter, and the node hears of a failed post.
+pub async fn run(mut posts: mpsc::Receiver<Post>, shards: Shards, counters: Rc<PostCounters>, waiting: usize) {
     let client = reqwest::Client::new();
     let mut workers: HashMap<(Instance, String), mpsc::Sender<Post>> = HashMap::new();
     while let Some(post) = posts.recv().await {
         let key = (post.instance, post.request.node.clone());
         if workers.get(&key).is_none_or(mpsc::Sender::is_closed) {
             workers.retain(|_, worker| !worker.is_closed());
-            let (queue, posts) = mpsc::channel(QUEUE);
+            let (queue, posts) = mpsc::channel(waiting);
             tokio::task::spawn_local(work(posts, client.clone(), shards.clone(), counters.clone()));
             workers.insert(key.clone(), queue);
         }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock,
     gate::Gate,
-    http::{self, Answer, Head, Parsed},
+    http::{self, Answer, Head, Parsed, access_log::Line},
     shard::{command::Handover, connection::is_write},
 };
 
@@ -63,18 +63,19 @@ fn with_client(mut head: BytesMut, client: SocketAddr) -> BytesMut {
 
 impl Relay {
     async fn serve(&self, connection: Handover) -> Option<()> {
-        let Handover { stream, peer, mut buffered } = connection;
+        let Handover { stream, peer, mut buffered, seat } = connection;
         let mut client = TcpStream::from_std(stream).ok()?;
         let mut control = None;
         let mut searched = 0;
         loop {
             let head = match http::parse_from(&buffered, &mut searched) {
                 Ok(Parsed::Complete(head)) if is_write(&head) => {
-                    if !self.may_write(&head, &mut client).await {
+                    let sent = buffered.get(..head.bytes).unwrap_or_default();
+                    if !self.may_write(&head, sent, peer, &mut client).await {
                         return None;
                     }
                     let stream = client.into_std().ok()?;
-                    self.shards.connection(Handover { stream, peer, buffered }).await;
+                    self.shards.connection(Handover { stream, peer, buffered, seat }).await;
                     return Some(());
                 }
                 Ok(Parsed::Complete(head)) => {
@@ -113,7 +114,8 @@ impl Relay {
     }
 
     /// Whether a write may go to a shard; a refused one is answered here.
-    async fn may_write(&self, head: &Head, client: &mut TcpStream) -> bool {
+    async fn may_write(&self, head: &Head, sent: &[u8], peer: SocketAddr, client: &mut TcpStream) -> bool {
+        let begun = clock::now();
         let generation = self.gate.generation();
         if self.gate.admits(head, clock::now()) {
             return true;
@@ -125,9 +127,15 @@ impl Relay {
             }
             Verdict::Refused(status, body) => {
                 let origin = head.origin.as_deref();
-                self.answer(client, Answer { status, body: &body, origin, retry_after: false, ..AWAY }).await;
+                let id = self.answer(client, Answer { status, body: &body, origin, retry_after: false, ..AWAY }).await;
+                if self.settings.borrow().log_writes {
+                    let took = Duration::from_nanos(clock::now().saturating_sub(begun).unsigned_abs());
+                    Line::of_head(sent, peer.ip().to_string(), begun).write(status, &id.unwrap_or_default(), took);
+                }
             }
-            Verdict::Away => self.answer(client, AWAY).await,
+            Verdict::Away => {
+                self.answer(client, AWAY).await;
+            }
         }
         linger(client).await;
         false
@@ -190,11 +198,13 @@ impl Relay {
         false
     }
 
-    async fn answer(&self, client: &mut TcpStream, answer: Answer<'_>) {
+    /// Returns the id that the answer bears.
+    async fn answer(&self, client: &mut TcpStream, answer: Answer<'_>) -> Option<String> {
         let version = self.settings.borrow().version.clone();
         let mut out = Vec::new();
-        Answer { version: &version, ..answer }.write(clock::now(), &mut out);
+        let id = Answer { version: &version, ..answer }.write(clock::now(), &mut out);
         let _ = client.write_all(&out).await;
+        id.map(|id| id.to_string())
     }
 }
 

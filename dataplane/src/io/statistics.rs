@@ -29,6 +29,7 @@ pub async fn gather(shards: Shards, tasks: Vec<Counted>, alone: bool, mut counte
     let mut nodes: HashMap<Instance, (f64, Vec<NodeStatistics>)> = HashMap::new();
     let mut ingress: HashMap<(String, String, String), u64> = HashMap::new();
     let mut per_shard: Vec<Vec<(String, u64)>> = Vec::new();
+    let mut writes = Vec::new();
     let mut summed: Vec<(String, u64)> = Vec::new();
     for shard in shards.ask(|reply| Command::Statistics { of, reply }).await {
         for IngressStatistics { database, retention_policy, measurement, points } in shard.ingress {
@@ -42,6 +43,7 @@ pub async fn gather(shards: Shards, tasks: Vec<Counted>, alone: bool, mut counte
         let shown: Vec<_> = shard.counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         add_counters(&mut summed, &shown);
         per_shard.push(shown);
+        writes.push(shard.writes);
     }
     summed.append(&mut counters);
     let mut counted = Vec::with_capacity(tasks.len());
@@ -63,7 +65,7 @@ pub async fn gather(shards: Shards, tasks: Vec<Counted>, alone: bool, mut counte
         points,
     });
     let (ingress, shards) = (ingress.collect(), shards.len() as u32);
-    Statistics { ingress, tasks: counted, counters: summed, per_shard, shards }
+    Statistics { ingress, tasks: counted, counters: summed, per_shard, shards, writes, limits: Vec::new() }
 }
 
 fn add_nodes(total: &mut Vec<NodeStatistics>, part: Vec<NodeStatistics>) {

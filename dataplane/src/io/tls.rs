@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
 pub use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::shards::Shards;
-use crate::shard::command::Handover;
+use crate::shard::command::{Handover, Seat};
 
 /// How long a client may take to agree on a cipher.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -57,11 +57,11 @@ pub async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsS
 }
 
 /// Takes a client through the handshake and carries its bytes for as long as both ends are open.
-pub async fn serve(acceptor: TlsAcceptor, stream: TcpStream, peer: std::net::SocketAddr, shards: Shards) {
+pub async fn serve(acceptor: TlsAcceptor, stream: TcpStream, peer: std::net::SocketAddr, seat: Seat, shards: Shards) {
     let Some(mut client) = handshake(&acceptor, stream).await else { return };
     let mut inner = match pair() {
         Ok((inner, handed)) => {
-            shards.connection(Handover { stream: handed, peer, buffered: BytesMut::new() }).await;
+            shards.connection(Handover { stream: handed, peer, buffered: BytesMut::new(), seat }).await;
             inner
         }
         Err(error) => {

@@ -25,9 +25,6 @@ use crate::{
     udf::{OptionValue, Request, Response, frame, split},
 };
 
-/// Bytes that wait for one function. Full: dropped with a counter.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
-
 /// Largest snapshot that is kept.
 const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
 
@@ -43,8 +40,9 @@ struct Speaker {
     bytes: Rc<Cell<usize>>,
 }
 
-/// Takes what nodes ask for as long as there are shards. Runs on the I/O thread's local set.
-pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped: Rc<Cell<u64>>) {
+/// Takes what nodes ask for as long as there are shards. Runs on the I/O thread's local set. For each function `bytes_max` may
+/// wait; what is more is dropped with a counter.
+pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped: Rc<Cell<u64>>, bytes_max: usize) {
     let mut speakers: HashMap<(Instance, String), Speaker> = HashMap::new();
     let snapshots = Snapshots::default();
     while let Some(output) = outputs.recv().await {
@@ -73,7 +71,7 @@ pub async fn run(mut outputs: mpsc::Receiver<UdfOutput>, shards: Shards, dropped
             UdfAct::Data(data) => {
                 let Some(speaker) = speakers.get(&key) else { continue };
                 let waits = matches!(asker, Asker::Lane(_));
-                if !waits && speaker.bytes.get() + data.len() > QUEUE_BYTES_MAX {
+                if !waits && speaker.bytes.get() + data.len() > bytes_max {
                     dropped.set(dropped.get() + 1);
                     continue;
                 }
@@ -414,11 +412,11 @@ mod tests {
         let word = watch::Sender::new(());
         sender.try_send(request(UdfAct::Open(word.subscribe()))).unwrap();
         for _ in 0..4 {
-            sender.try_send(request(UdfAct::Data(vec![0; QUEUE_BYTES_MAX / 2]))).unwrap();
+            sender.try_send(request(UdfAct::Data(vec![0; 500]))).unwrap();
         }
         drop(sender);
         let dropped = Rc::new(Cell::new(0));
-        tokio::task::LocalSet::new().run_until(run(outputs, shards(), dropped.clone())).await;
+        tokio::task::LocalSet::new().run_until(run(outputs, shards(), dropped.clone(), 1_000)).await;
         assert_eq!(dropped.get(), 2);
     }
 

@@ -30,6 +30,7 @@ use crate::{
     io::shards::Shards,
     node::{alert::Inhibitors, udf::UdfEvent},
     routing::Instance,
+    scheduling,
     shard::command::{HttpOutPart, InfluxDbOutput, Post, UdfOutput},
 };
 use outputs::LaneOutputs;
@@ -179,7 +180,10 @@ impl Lane {
         let name = format!("lane-{}", start.instance);
         let resumes = Resumes { work: work.clone(), replay: start.manner.follows_data };
         let work = Arc::new(Sender(work));
-        let spawned = thread::Builder::new().name(name).spawn(move || run(start, received, resumes, reply));
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let _ = scheduling::prefer_throughput();
+            run(start, received, resumes, reply)
+        });
         spawned.map_err(|error| format!("no thread for the task: {error}"))?;
         started.await.map_err(|_| "the thread of the task ended".to_owned())??;
         Ok(Lane { work, room: Arc::new(Semaphore::new(PIECES)) })

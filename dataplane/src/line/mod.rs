@@ -38,7 +38,7 @@ mod tests;
 
 pub use cutter::Cutter;
 pub(crate) use equal::equal;
-pub use error::{BodyErrors, Reason};
+pub use error::{BodyErrors, KEY_BYTES_MAX, Reason, TEXT_BYTES_MAX};
 pub use fast::{FastLine, FastReader, Number};
 pub use fields::{Fields, RawField, RawValue};
 pub use key::{SeriesKey, key_end, lossy};

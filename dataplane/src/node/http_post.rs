@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Messages of one node on one shard that wait for their status.
-const PARKED_MAX: usize = 10_000;
+pub const PARKED_MAX: usize = 10_000;
 
 pub struct HttpPost {
     plan: Arc<plan::HttpPost>,

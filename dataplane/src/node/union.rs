@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Messages that one union keeps waiting. More: the oldest goes out, out of turn. Tests get there sooner.
-const WAITING_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
+pub const WAITING_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 /// What a message that waits takes, about.
 const MESSAGE_BYTES: usize = 192;

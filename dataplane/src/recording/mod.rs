@@ -71,6 +71,7 @@ pub fn start(ended: mpsc::UnboundedSender<Ended>) -> io::Result<mpsc::UnboundedS
 }
 
 fn run(jobs: mpsc::UnboundedReceiver<Job>, ended: mpsc::UnboundedSender<Ended>) {
+    let _ = crate::scheduling::prefer_throughput();
     match tokio_uring::Runtime::new(&tokio_uring::builder()) {
         Ok(runtime) => runtime.block_on(serve(jobs, ended, Access::Uring)),
         Err(error) => {

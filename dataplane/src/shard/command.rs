@@ -1,11 +1,19 @@
 //! What the I/O thread asks of a shard, and what a shard tells the I/O thread.
 
-use std::{net::SocketAddr, os::fd::OwnedFd, sync::Arc};
+use std::{
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use proto::{
     Plan,
-    message::{AlertEvent, IngressStatistics, NodeStatistics},
+    message::{AlertEvent, IngressStatistics, NodeStatistics, Times},
     plan::SideloadFile,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +38,7 @@ pub struct Handover {
     pub stream: std::net::TcpStream,
     pub peer: SocketAddr,
     pub buffered: BytesMut,
+    pub seat: Seat,
 }
 
 pub enum Command {
@@ -129,6 +138,7 @@ pub struct ShardStatistics {
     pub tasks: Vec<(Instance, f64, Vec<NodeStatistics>)>,
     pub ingress: Vec<IngressStatistics>,
     pub counters: Vec<(&'static str, u64)>,
+    pub writes: Times,
 }
 
 /// What a shard sends to the I/O thread.
@@ -147,6 +157,56 @@ pub struct Effects {
     pub inhibitors: Arc<Inhibitors>,
     /// Text of stream recordings.
     pub taps: Taps,
+    /// Writes for the log.
+    pub writes: mpsc::Sender<WriteLog>,
+}
+
+/// What the log says of a write.
+#[derive(Debug)]
+pub enum WriteLog {
+    /// `begun` is in nanoseconds since 1970.
+    Answered {
+        head: Box<[u8]>,
+        peer: Option<SocketAddr>,
+        begun: i64,
+        took: Duration,
+        status: u16,
+        request_id: Option<uuid::Uuid>,
+    },
+    /// What it brought: the first of so many bytes.
+    Body { text: Vec<u8>, bytes: usize },
+    /// There were so many more than may be logged.
+    LeftOut(u64),
+}
+
+/// Places for client connections, shared by all threads.
+#[derive(Clone, Debug, Default)]
+pub struct Seats(Arc<AtomicU64>);
+
+/// One client's place, for as long as it is held.
+#[derive(Debug)]
+pub struct Seat(Arc<AtomicU64>);
+
+impl Seats {
+    /// A place, unless `most` are taken.
+    pub fn take(&self, most: u64) -> Option<Seat> {
+        // One thread takes them, so that nobody comes in between.
+        if self.taken() >= most {
+            return None;
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Some(Seat(self.0.clone()))
+    }
+
+    pub fn taken(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One POST of an httpPost node, and where its answer goes.

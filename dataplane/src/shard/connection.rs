@@ -9,7 +9,7 @@
 //! Nothing here waits: bytes come in as they are received, and what cannot be used yet is held (little, because the
 //! connection is not read on then).
 
-use std::{borrow::Cow, os::fd::OwnedFd, rc::Rc, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -17,9 +17,10 @@ use rustix::{
 };
 
 use super::{
+    command::WriteLog,
     inputs::{Input, Stream},
     intake::{Intake, Refusal, Target},
-    limits::{BODY_BYTES_MAX, UNPACK_BYTES},
+    limits::UNPACK_BYTES,
     ring::Ticket,
     thread::Shard,
 };
@@ -43,8 +44,8 @@ enum Refused {
     Lines(#[from] Refusal),
     #[error(transparent)]
     Gzip(#[from] GzipError),
-    #[error("a body has {BODY_BYTES_MAX} bytes at most")]
-    TooLarge,
+    #[error("a body has {0} bytes at most")]
+    TooLarge(u64),
     #[error("too many bodies are being received, try again")]
     Busy,
     #[error(transparent)]
@@ -54,7 +55,7 @@ enum Refused {
 impl Refused {
     fn status(&self) -> u16 {
         match self {
-            Refused::TooLarge | Refused::Gzip(GzipError::TooLarge(_)) => 413,
+            Refused::TooLarge(_) | Refused::Gzip(GzipError::TooLarge(_)) => 413,
             Refused::Busy | Refused::Lines(Refusal::StartedOver) => 503,
             _ => 400,
         }
@@ -65,6 +66,10 @@ impl Refused {
 struct Request {
     keep_alive: bool,
     origin: Option<String>,
+    /// When its body began, nanoseconds since 1970.
+    begun: i64,
+    /// The head, if the log wants this write.
+    logged: Option<Box<[u8]>>,
 }
 
 enum Phase {
@@ -118,6 +123,8 @@ pub enum Wish {
 
 pub struct Connection {
     stream: Rc<OwnedFd>,
+    /// Of clients that speak HTTP.
+    peer: Option<SocketAddr>,
     phase: Phase,
     /// Received and not used yet.
     held: Vec<u8>,
@@ -131,14 +138,14 @@ pub struct Connection {
 
 impl Connection {
     /// `held` was received before; call [`Connection::go_on`] next.
-    pub fn new(stream: Rc<OwnedFd>, held: Vec<u8>) -> Connection {
-        Connection { stream, phase: Phase::Head, held, searched: 0, unsent: Vec::new(), ended: false }
+    pub fn new(stream: Rc<OwnedFd>, peer: Option<SocketAddr>, held: Vec<u8>) -> Connection {
+        Connection { stream, peer, phase: Phase::Head, held, searched: 0, unsent: Vec::new(), ended: false }
     }
 
     /// A connection that sends lines without HTTP.
     pub fn of_lines(stream: Rc<OwnedFd>, input: Arc<Input>) -> Connection {
         let phase = Phase::Stream(Box::new(Stream::new(input)));
-        Connection { phase, ..Connection::new(stream, Vec::new()) }
+        Connection { phase, ..Connection::new(stream, None, Vec::new()) }
     }
 
     pub fn wish(&self) -> Wish {
@@ -317,7 +324,7 @@ impl Connection {
             }
             Ok(Parsed::Complete(head)) => {
                 self.searched = 0;
-                self.begin(shard, &head);
+                self.begin(shard, &head, rest.get(..head.bytes).unwrap_or_default());
                 Some(head.bytes)
             }
             Err(error) => {
@@ -335,24 +342,32 @@ impl Connection {
         self.flush();
     }
 
-    /// Begins the body of a write.
-    fn begin(&mut self, shard: &mut Shard, head: &Head) {
-        let request = Request { keep_alive: head.keep_alive, origin: head.origin.clone() };
-        if matches!(head.body, Body::Length(length) if length > BODY_BYTES_MAX as u64) {
-            return self.answer(shard, &request, Err(Refused::TooLarge));
-        }
+    /// Begins the body of a write, whose head came in these bytes.
+    fn begin(&mut self, shard: &mut Shard, head: &Head, bytes: &[u8]) {
+        let begun = clock::now();
         let settings = shard.settings.borrow();
+        let logged = (settings.log_writes && shard.write_log.admits(begun)).then(|| bytes.into());
+        let traced = settings.trace_writes;
+        let request = Request { keep_alive: head.keep_alive, origin: head.origin.clone(), begun, logged };
+        let bytes_max = shard.limits.body_bytes_max;
+        if matches!(head.body, Body::Length(length) if length > bytes_max) {
+            drop(settings);
+            return self.answer(shard, &request, Err(Refused::TooLarge(bytes_max)));
+        }
         let query = Query(head.query());
         let policy = match query.get("rp").filter(|policy| !policy.is_empty()) {
             Some(policy) => policy.into_owned(),
             None => settings.default_retention_policy.clone(),
         };
         drop(settings);
-        let intake = Intake::new(Target {
+        let mut intake = Intake::new(Target {
             database: query.get("db").map(Cow::into_owned).unwrap_or_default(),
             retention_policy: policy,
             precision: Precision::of_query(&query.get("precision").unwrap_or_default()),
         });
+        if traced {
+            intake.trace();
+        }
         if head.expects_continue {
             self.unsent.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             self.flush();
@@ -368,10 +383,12 @@ impl Connection {
         match (end, packed) {
             (End::Taken(tickets), _) => self.committed(shard, request, tickets),
             (End::Refused(refused), _) => self.answer(shard, &request, Err(refused)),
-            (End::Packed, packed) => match Gunzip::new(packed.unwrap_or_default(), BODY_BYTES_MAX) {
-                Ok(gunzip) => self.phase = Phase::Unpack(Box::new(Unpacking { request, gunzip, intake })),
-                Err(error) => self.answer(shard, &request, Err(error.into())),
-            },
+            (End::Packed, packed) => {
+                match Gunzip::new(packed.unwrap_or_default(), shard.limits.body_bytes_max as usize) {
+                    Ok(gunzip) => self.phase = Phase::Unpack(Box::new(Unpacking { request, gunzip, intake })),
+                    Err(error) => self.answer(shard, &request, Err(error.into())),
+                }
+            }
         }
     }
 
@@ -406,6 +423,7 @@ impl Connection {
         if tickets.iter().all(|ticket| shard.outbound.has_taken(*ticket)) {
             self.answer(shard, &request, Ok(()));
         } else {
+            shard.waited_for_rings += 1;
             self.phase = Phase::Committed(request, tickets);
         }
     }
@@ -423,22 +441,30 @@ impl Connection {
     /// Answers a write. The connection goes on unless it must not.
     fn answer(&mut self, shard: &mut Shard, request: &Request, taken: Result<(), Refused>) {
         // The rest of the request is still to come.
-        let inside = matches!(taken, Err(Refused::TooLarge | Refused::Busy | Refused::Framing(_)));
+        let inside = matches!(taken, Err(Refused::TooLarge(_) | Refused::Busy | Refused::Framing(_)));
         let close = inside || !request.keep_alive || shard.draining;
         let version = shard.settings.borrow().version.clone();
         let base = Answer { version: &version, origin: request.origin.as_deref(), close, ..EMPTY };
         let now = clock::now();
-        match taken {
-            Ok(()) => base.write(now, &mut self.unsent),
+        let (status, request_id) = match taken {
+            Ok(()) => (204, base.write(now, &mut self.unsent)),
             Err(refused) => {
                 shard.receiver.counters.bodies_refused += 1;
                 let status = refused.status();
+                shard.bodies_too_large += u64::from(status == 413);
                 let body = match refused {
                     Refused::Lines(Refusal::Lines(text)) => text,
                     other => format!("{other}\n").into_bytes(),
                 };
-                Answer { status, body: &body, retry_after: status == 503, ..base }.write(now, &mut self.unsent);
+                let answer = Answer { status, body: &body, retry_after: status == 503, ..base };
+                (status, answer.write(now, &mut self.unsent))
             }
+        };
+        let took = Duration::from_nanos(now.saturating_sub(request.begun).unsigned_abs());
+        shard.write_times.record(took);
+        if let Some(head) = &request.logged {
+            let (head, peer, begun) = (head.clone(), self.peer, request.begun);
+            shard.write_log.send(WriteLog::Answered { head, peer, begun, took, status, request_id });
         }
         self.phase = match (inside, close) {
             (true, _) => Phase::Lingering,
@@ -487,8 +513,8 @@ impl Incoming {
                     used += range.end;
                     let data = rest.get(range).unwrap_or_default();
                     self.bytes += data.len();
-                    if self.bytes > BODY_BYTES_MAX {
-                        return (used, Some(End::Refused(Refused::TooLarge)));
+                    if self.bytes as u64 > shard.limits.body_bytes_max {
+                        return (used, Some(End::Refused(Refused::TooLarge(shard.limits.body_bytes_max))));
                     }
                     if self.refused.is_some() {
                         continue;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 use slab::Slab;
 
 use super::{
-    command::Handover,
+    command::{Handover, Seat},
     connection::{Connection, Wish},
     inputs::Input,
     limits::{DRAIN_LIMIT, HELD_BYTES_MAX, LINGER, PORTS_MAX, STALL_BYTES, STALL_LIMIT},
@@ -20,7 +20,7 @@ struct Slot {
     connection: Connection,
     stream: Rc<OwnedFd>,
     /// Of connections that may go to the I/O thread.
-    peer: Option<SocketAddr>,
+    client: Option<(SocketAddr, Seat)>,
     /// In the account.
     bytes: usize,
     /// Order of arrival of its body.
@@ -66,6 +66,8 @@ pub struct Connections {
     lingering: usize,
     /// Connections that closed because they held much while there was no room.
     pub closed_without_room: u64,
+    /// Bodies that waited until there was room.
+    pub waited_for_room: u64,
 }
 
 #[cfg(test)]
@@ -93,6 +95,7 @@ impl Connections {
             stalled: 0,
             lingering: 0,
             closed_without_room: 0,
+            waited_for_room: 0,
         }
     }
 
@@ -115,10 +118,10 @@ impl Connections {
 
     /// Takes a connection over.
     pub fn connect(&mut self, reactor: &mut Reactor, shard: &mut Shard, handover: Handover, now: i64) {
-        let Handover { stream, peer, buffered } = handover;
+        let Handover { stream, peer, buffered, seat } = handover;
         let stream = Rc::new(OwnedFd::from(stream));
-        let connection = Connection::new(stream.clone(), buffered.into());
-        self.insert(reactor, shard, connection, stream, Some(peer), now);
+        let connection = Connection::new(stream.clone(), Some(peer), buffered.into());
+        self.insert(reactor, shard, connection, stream, Some((peer, seat)), now);
     }
 
     /// Takes a connection that sends lines without HTTP.
@@ -134,7 +137,7 @@ impl Connections {
         shard: &mut Shard,
         connection: Connection,
         stream: Rc<OwnedFd>,
-        peer: Option<SocketAddr>,
+        client: Option<(SocketAddr, Seat)>,
         now: i64,
     ) {
         let entry = self.slots.vacant_entry();
@@ -147,7 +150,7 @@ impl Connections {
         entry.insert(Slot {
             connection,
             stream,
-            peer,
+            client,
             bytes: 0,
             age: u64::MAX,
             moved: now,
@@ -189,11 +192,11 @@ impl Connections {
         let Some(slot) = self.slots.try_remove(index(token)) else { return };
         self.bytes -= slot.bytes;
         shard.loads.release(shard.index);
-        let Slot { connection, stream, peer, going, .. } = slot;
-        let Some(peer) = peer.filter(|_| going == Going::Leaves) else { return };
+        let Slot { connection, stream, client, going, .. } = slot;
+        let Some((peer, seat)) = client.filter(|_| going == Going::Leaves) else { return };
         let buffered = connection.into_held().as_slice().into();
         let Ok(stream) = Rc::try_unwrap(stream) else { return };
-        if shard.effects.relays.try_send(Handover { stream: stream.into(), peer, buffered }).is_err() {
+        if shard.effects.relays.try_send(Handover { stream: stream.into(), peer, buffered, seat }).is_err() {
             shard.relays_refused += 1;
         }
     }
@@ -369,6 +372,7 @@ impl Connections {
         if Some(token) != oldest && !slot.stalled {
             slot.stalled = true;
             self.stalled += 1;
+            self.waited_for_room += 1;
         }
         true
     }

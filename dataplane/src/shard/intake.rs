@@ -3,6 +3,8 @@
 //! A line that a buffer's end cuts is joined in a small stash; everything else is never copied.
 
 use super::{
+    command::WriteLog,
+    limits::TRACED_BYTES,
     ring::{Item, Ticket},
     staging::Staging,
     thread::Shard,
@@ -45,6 +47,8 @@ pub struct Sent {
 
 pub struct Intake {
     target: Target,
+    /// The first bytes and the number of all, where somebody wants to see what comes.
+    traced: Option<Box<(Vec<u8>, usize)>>,
     cutter: Cutter,
     stash: Vec<u8>,
     staging: Option<Staging>,
@@ -52,7 +56,20 @@ pub struct Intake {
 
 impl Intake {
     pub fn new(target: Target) -> Intake {
-        Intake { target, cutter: Cutter::default(), stash: Vec::new(), staging: None }
+        Intake { target, traced: None, cutter: Cutter::default(), stash: Vec::new(), staging: None }
+    }
+
+    /// The log wants to see the body.
+    pub fn trace(&mut self) {
+        self.traced = Some(Box::default());
+    }
+
+    fn see(&mut self, part: &[u8]) {
+        if let Some(traced) = &mut self.traced {
+            let room = TRACED_BYTES.saturating_sub(traced.0.len());
+            traced.0.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+            traced.1 += part.len();
+        }
     }
 
     /// Bytes held: the begun line and what is staged.
@@ -67,6 +84,7 @@ impl Intake {
 
     /// Stages the whole lines of a part; more parts follow.
     pub fn part(&mut self, shard: &mut Shard, part: &[u8]) {
+        self.see(part);
         let Some(part) = self.join(shard, part) else { return };
         let cut = self.cutter.cut(part);
         let (whole, begun) = part.split_at_checked(cut).unwrap_or_default();
@@ -76,6 +94,10 @@ impl Intake {
 
     /// Stages the last part and sends all that was staged, unless a line is bad.
     pub fn finish(&mut self, shard: &mut Shard, last: &[u8]) -> Result<Vec<Ticket>, Refusal> {
+        self.see(last);
+        if let Some(traced) = self.traced.take() {
+            shard.write_log.send(WriteLog::Body { text: traced.0, bytes: traced.1 });
+        }
         let in_place = self.staging.is_none() && self.stash.is_empty();
         if let Some(rest) = self.join(shard, last) {
             self.stage(shard, rest);

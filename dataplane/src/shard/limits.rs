@@ -1,20 +1,12 @@
-//! Everything in a shard that can grow: its limit, its holder, and what happens there.
+//! Bounds of a shard that nobody sets: their holders, and what happens there. Those that the configuration sets are
+//! [`proto::limits::Limits`]; [`crate::limits`] lists all that an operator may meet.
 
 use std::time::Duration;
-
-/// Blocks on the way from one receiver to one owner. Full: the body keeps its blocks, its connection is not answered and
-/// not read until they are taken.
-pub const RING_BLOCKS: usize = 16;
 
 /// Blocks that were run and wait for their receiver to fill them again, per ring, and the largest that is kept. Full, or
 /// larger: their memory is given up.
 pub const RETURNED_BLOCKS: usize = 4;
 pub const RETURNED_BLOCK_BYTES: usize = 1 << 20;
-
-/// Bytes that the connections of all shards may hold: bodies as staged, packed bodies, blocks that wait for rings, begun
-/// lines and heads. Full: the
-/// oldest body of a shard goes on alone, the other connections with bodies are not read until there is room.
-pub const STAGED_BYTES_MAX: usize = 512 << 20;
 
 /// How long the oldest body may keep others waiting for room while fewer bytes of it arrive than [`STALL_BYTES`]. Longer:
 /// 503, the connection closes.
@@ -22,9 +14,6 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// What must arrive of the oldest body in [`STALL_LIMIT`], so that a trickle does not hold up everybody.
 pub const STALL_BYTES: usize = 64 << 10;
-
-/// Largest body, packed or not. Larger: 413 and the connection closes.
-pub const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// UDP ports of one shard. More are refused.
 pub const PORTS_MAX: u32 = 256;
@@ -45,23 +34,23 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// How long a draining shard waits for a body or an answer that does not move.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long blocks are run before events get their turn, nanoseconds.
+pub const TURN: i64 = 1_000_000;
+
 /// Events that are handled before blocks, commands and other work get their turn; a received buffer is one.
 pub const TURN_EVENTS: usize = 16;
 
-/// Slices of blocks that are run before events get their turn.
-pub const TURN_SLICES: usize = 4;
-
-/// Keys and entries of a receiver's series cache. Full: the cache starts over.
-pub const SERIES_BYTES_MAX: usize = 1 << 30;
+/// The same while blocks are left: what is there goes first, so that answers need not wait for full rings.
+pub const TURN_EVENTS_BEHIND: usize = 2;
 
 /// Rows that are run before the shard looks whether its turn is over.
 pub const SLICE_ROWS: usize = 1_024;
 
-/// Lines of kapacitorLoopback nodes that wait to come in again, per shard. Full: dropped with a counter.
-pub const REINGEST_BYTES_MAX: usize = 64 << 20;
-
-/// Commands waiting for a shard. Full: the I/O thread waits.
+/// Commands waiting for a shard, and as many that wait there for what came before. Full: the I/O thread waits.
 pub const COMMANDS: usize = 1_024;
 
-/// Alert events and posts waiting for the I/O thread, per shard. Full: dropped with a counter.
-pub const EFFECTS: usize = 16_384;
+/// Writes that a shard logs in a second. More: counted, and the next second's first line says how many.
+pub const LOGGED_WRITES: u32 = 100;
+
+/// How much of a body is shown where they are traced. More: cut off, and the line says so.
+pub const TRACED_BYTES: usize = 64 << 10;

@@ -24,3 +24,4 @@ mod routes;
 mod seats;
 mod staging;
 pub mod thread;
+pub mod write_log;

@@ -89,7 +89,9 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::{gate::Gate, node::influxdb_out::InfluxDbAct, node::udf::UdfAct, shard::limits::REINGEST_BYTES_MAX};
+    use crate::{gate::Gate, node::influxdb_out::InfluxDbAct, node::udf::UdfAct};
+
+    const REINGEST_BYTES_MAX: usize = 8 << 20;
 
     /// Outputs whose queues have room for one of each kind, and the other ends.
     fn outputs() -> (ShardOutputs, impl Sized) {
@@ -105,8 +107,10 @@ mod tests {
             gate: Arc::new(Gate::new(watch::channel(Default::default()).1)),
             inhibitors: Arc::default(),
             taps: Default::default(),
+            writes: mpsc::channel(1).0,
         };
-        let outputs = ShardOutputs { shard: 0, instance: 1, effects, dropped: Rc::default(), reingest: Rc::default() };
+        let reingest = Rc::new(Reingest::new(REINGEST_BYTES_MAX));
+        let outputs = ShardOutputs { shard: 0, instance: 1, effects, dropped: Rc::default(), reingest };
         (outputs, (alerts.1, posts.1, influxdb.1, udf.1, failures.1, relays.1))
     }
 

@@ -10,9 +10,10 @@ use std::{
     rc::Rc,
 };
 
+use proto::limits::Limits;
+
 use super::{
     intake::{Intake, Target},
-    limits::REINGEST_BYTES_MAX,
     ring::Ticket,
     thread::Shard,
 };
@@ -21,8 +22,8 @@ use crate::line::{Lines, Precision};
 /// Bytes from which on a body is not added to: it is staged in one turn.
 const BODY_BYTES: usize = 64 << 10;
 
-#[derive(Default)]
 pub struct Reingest {
+    bytes_max: usize,
     bodies: RefCell<VecDeque<Body>>,
     bytes: Cell<usize>,
     pub dropped: Cell<u64>,
@@ -36,7 +37,24 @@ struct Body {
     lines: String,
 }
 
+impl Default for Reingest {
+    fn default() -> Reingest {
+        Reingest::new(Limits::default().loopback_bytes_max as usize)
+    }
+}
+
 impl Reingest {
+    /// One whose lines may take so many bytes while they wait.
+    pub fn new(bytes_max: usize) -> Reingest {
+        Reingest {
+            bytes_max,
+            bodies: RefCell::default(),
+            bytes: Cell::default(),
+            dropped: Cell::default(),
+            tickets: RefCell::default(),
+        }
+    }
+
     /// Takes a line with its end; returns whether there was room.
     pub fn push(&self, database: &Rc<str>, retention_policy: &Rc<str>, line: &str) -> bool {
         if !self.has_room(line.len()) {
@@ -63,7 +81,7 @@ impl Reingest {
 
     /// Whether so many bytes more can wait.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.get() + bytes <= REINGEST_BYTES_MAX
+        self.bytes.get() + bytes <= self.bytes_max
     }
 
     /// Whether a turn would do something.

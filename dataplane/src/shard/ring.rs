@@ -12,7 +12,7 @@ use std::{
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
-use super::limits::{RETURNED_BLOCK_BYTES, RETURNED_BLOCKS, RING_BLOCKS};
+use super::limits::{RETURNED_BLOCK_BYTES, RETURNED_BLOCKS};
 use crate::{block::Block, reactor::Wake, routing::Instance};
 
 /// What crosses a ring.
@@ -56,14 +56,15 @@ pub struct Ends {
     pub inbound: Inbound,
 }
 
-/// The rings between the shards that these signals belong to, the ends of each shard by its index.
-pub fn rings(signals: Vec<Signals>) -> Vec<Ends> {
+/// The rings between the shards that these signals belong to, each for so many `blocks`; the ends of each shard by its
+/// index. Where a ring is full a body keeps its blocks: its connection is not answered and not read until they are taken.
+pub fn rings(signals: Vec<Signals>, blocks: usize) -> Vec<Ends> {
     let (shards, signals) = (signals.len(), Arc::<[Signals]>::from(signals));
     let mut producers: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
     let mut consumers: Vec<(Vec<_>, Vec<_>)> = (0..shards).map(|_| Default::default()).collect();
     for producers in &mut producers {
         for (consumers, backs) in &mut consumers {
-            let (producer, consumer) = RingBuffer::new(RING_BLOCKS);
+            let (producer, consumer) = RingBuffer::new(blocks);
             let (back, returned) = RingBuffer::new(RETURNED_BLOCKS);
             producers.push(Queue { ring: producer, returned, waiting: VecDeque::new(), queued: 0, pushed: 0 });
             consumers.push(consumer);
@@ -241,8 +242,10 @@ impl Inbound {
 mod tests {
     use super::*;
 
+    const RING_BLOCKS: usize = 16;
+
     fn pair() -> (Ends, Ends) {
-        let mut ends = rings((0..2).map(|_| Signals::new(Arc::new(Wake::new().unwrap()))).collect());
+        let mut ends = rings((0..2).map(|_| Signals::new(Arc::new(Wake::new().unwrap()))).collect(), RING_BLOCKS);
         let second = ends.pop().unwrap();
         (ends.pop().unwrap(), second)
     }
@@ -325,7 +328,7 @@ mod tests {
         use crate::reactor::{Choice, Reactor};
         const ITEMS: u64 = 20_000;
         let wakes: Vec<_> = (0..2).map(|_| Arc::new(Wake::new().unwrap())).collect();
-        let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+        let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect(), RING_BLOCKS);
         let (mut second, mut first) = (ends.pop().unwrap(), ends.pop().unwrap());
         let (woken, waker) = (wakes[1].clone(), wakes[0].clone());
         let owner = std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! The thread of a shard: its turns, and what its connections share.
 //!
-//! A turn: blocks in the inbound rings first, some slices of them; then some events of connections, then work that is
-//! done in pieces, then commands. Without anything to do the thread sleeps in its reactor.
+//! A turn: blocks in the inbound rings first, for about a millisecond; then some events of connections (few while blocks are
+//! left), then work that is done in pieces, then commands. Without anything to do the thread sleeps in its reactor.
 
 use std::{
     collections::VecDeque,
@@ -14,26 +14,32 @@ use std::{
     time::Duration,
 };
 
-use proto::message::{IngressStatistics, Settings};
+use proto::{
+    limits::Limits,
+    message::{IngressStatistics, Settings},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     command::{Command, Effects, ShardStatistics},
     connections::{Connections, SWEEP},
     inbox::{Inbox, Mark},
-    limits::{COMMANDS, SERIES_BYTES_MAX, STAGED_BYTES_MAX, TURN_EVENTS, TURN_SLICES},
+    limits::{COMMANDS, TURN, TURN_EVENTS, TURN_EVENTS_BEHIND},
     outputs::{Dropped, ShardOutputs},
     owner::Owner,
     ports::Ports,
     receiver::{Counters, Receiver},
     reingest::Reingest,
     ring::{Ends, Item, Outbound},
+    write_log::WriteLogger,
 };
 use crate::{
     clock,
     io::shards::Loads,
+    latency::Latency,
     reactor::{Choice, Event, Reactor, Wake},
     routing::Instance,
+    scheduling,
 };
 
 /// Longest sleep of a shard with timers: it notices that the clock was set.
@@ -57,6 +63,7 @@ pub struct Start {
     pub loads: Loads,
     /// Order of bodies over all shards.
     pub order: Arc<AtomicU64>,
+    pub limits: Limits,
 }
 
 /// What the connections and commands of a shard work on.
@@ -78,6 +85,13 @@ pub struct Shard {
     pub relays_refused: u64,
     /// Bodies that were given up because they did not move while others waited for room.
     pub bodies_stalled: u64,
+    pub bodies_too_large: u64,
+    /// Bodies that were answered later because a ring was full.
+    pub waited_for_rings: u64,
+    pub limits: Limits,
+    /// From the first byte of a body to its answer.
+    pub write_times: Latency,
+    pub write_log: WriteLogger,
 }
 
 pub(super) struct Thread {
@@ -104,6 +118,8 @@ pub fn run(start: Start) -> io::Result<()> {
     if let Some(core) = start.core {
         pin(core);
     }
+    // The I/O thread that started this one has short slices; with them this one is no less right.
+    let _ = scheduling::prefer_throughput();
     let mut thread = Thread::new(start)?;
     while thread.turn()? {}
     Ok(())
@@ -120,26 +136,32 @@ fn pin(core: usize) {
 
 impl Thread {
     pub(super) fn new(start: Start) -> io::Result<Thread> {
+        let limits = start.limits;
         Ok(Thread {
             reactor: Reactor::new(start.receive, start.wake.clone())?,
             wake: start.wake,
             shard: Shard {
                 index: start.shard,
-                receiver: Receiver::new(start.shards, SERIES_BYTES_MAX / start.shards),
+                receiver: Receiver::new(start.shards, limits.series_bytes_max as usize / start.shards),
                 owner: Owner::new(start.shard, start.shards),
                 outbound: start.ends.outbound,
+                write_log: WriteLogger::new(start.effects.writes.clone()),
                 effects: start.effects,
                 settings: start.settings,
                 loads: start.loads,
                 order: start.order,
                 draining: false,
                 dropped: Rc::default(),
-                reingest: Rc::default(),
+                reingest: Rc::new(Reingest::new(limits.loopback_bytes_max as usize)),
                 unpacked: Vec::new(),
                 relays_refused: 0,
                 bodies_stalled: 0,
+                bodies_too_large: 0,
+                waited_for_rings: 0,
+                limits,
+                write_times: Latency::default(),
             },
-            connections: Connections::new(STAGED_BYTES_MAX / start.shards),
+            connections: Connections::new(limits.staged_bytes_max as usize / start.shards),
             ports: Ports::default(),
             inbox: Inbox::new(start.ends.inbound),
             commands: start.commands,
@@ -164,22 +186,24 @@ impl Thread {
     /// What a turn does once its events are there; returns whether there is another one.
     pub(super) fn work(&mut self) -> bool {
         let Thread { reactor, shard, connections, ports, inbox, now, .. } = self;
-        for _ in 0..TURN_SLICES {
-            if !inbox.run(&mut shard.owner, &shard.effects, *now) {
-                break;
-            }
+        let end = clock::now().saturating_add(TURN);
+        while inbox.run(&mut shard.owner, &shard.effects, *now) {
             match inbox.done() {
                 Some((receiver, block)) if receiver == shard.index => shard.receiver.recycle(block),
                 Some((receiver, block)) => inbox.give_back(receiver, block),
                 None => {}
             }
+            if clock::now() > end {
+                break;
+            }
         }
+        let events = if inbox.is_empty() { TURN_EVENTS } else { TURN_EVENTS_BEHIND };
         while let Some(block) = shard.outbound.returned() {
             shard.receiver.recycle(block);
         }
         shard.outbound.push();
         connections.answer(reactor, shard, *now);
-        for _ in 0..TURN_EVENTS {
+        for _ in 0..events {
             let Some(event) = reactor.next_event() else { break };
             match event {
                 Event::Received(token, buffer) => {
@@ -344,7 +368,18 @@ impl Thread {
     }
 
     fn statistics(&mut self) -> ShardStatistics {
-        let Shard { receiver, owner, dropped, reingest, relays_refused, bodies_stalled, .. } = &mut self.shard;
+        let Shard {
+            receiver,
+            owner,
+            dropped,
+            reingest,
+            write_times,
+            relays_refused,
+            bodies_stalled,
+            bodies_too_large,
+            waited_for_rings,
+            ..
+        } = &mut self.shard;
         let ingress = receiver.ingress.iter().map(|(database, policy, measurement, points)| IngressStatistics {
             database: database.to_owned(),
             retention_policy: policy.to_owned(),
@@ -355,12 +390,16 @@ impl Thread {
         ShardStatistics {
             tasks: owner.statistics(self.now, None),
             ingress: ingress.collect(),
+            writes: write_times.times(),
             counters: vec![
                 ("connections_open", self.connections.count() as u64),
                 ("connections_bytes_held", self.connections.bytes() as u64),
                 ("bodies_accepted", bodies),
                 ("bodies_refused", bodies_refused),
                 ("bodies_refused_without_progress", *bodies_stalled),
+                ("bodies_refused_as_too_large", *bodies_too_large),
+                ("bodies_waited_for_room", self.connections.waited_for_room),
+                ("bodies_waited_for_rings", *waited_for_rings),
                 ("connections_closed_without_room", self.connections.closed_without_room),
                 ("points_accepted", points),
                 ("bytes_received", bytes),

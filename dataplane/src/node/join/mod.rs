@@ -25,7 +25,7 @@ use crate::{
 
 /// Points and batches that one join keeps waiting. More: the oldest of the group goes out as if nothing more came for it.
 /// Tests get there sooner.
-const WAITING_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
+pub const WAITING_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 /// What a message that waits takes, about.
 const PART_BYTES: usize = 256;

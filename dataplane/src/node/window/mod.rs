@@ -12,7 +12,7 @@ use super::{Operator, StartError};
 
 /// Points that the window of one group holds. More: of a window by time the oldest goes, counted as an error of its node;
 /// one by count that would need more does not start. Tests get there sooner.
-const POINTS_MAX: usize = if cfg!(test) { 1_000 } else { 16_000_000 };
+pub const POINTS_MAX: usize = if cfg!(test) { 1_000 } else { 16_000_000 };
 use crate::name::Name;
 use buffer::Keep;
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::BytesMut;
 use flate2::{Compression, write::GzEncoder};
-use proto::message::Settings;
+use proto::{limits::Limits, message::Settings};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
@@ -18,8 +18,7 @@ use crate::{
     reactor::{Choice, Wake},
     routing::Routing,
     shard::{
-        command::{Command, Effects},
-        limits::RING_BLOCKS,
+        command::{Command, Effects, Seats},
         receiver::Receiver,
         ring::{Ends, Item, Signals, rings},
         staging::tests::task,
@@ -28,6 +27,8 @@ use crate::{
 };
 
 const SECOND: i64 = 1_000_000_000;
+
+const RING_BLOCKS: usize = 16;
 
 /// The thread of the first of two shards, whose second one does nothing.
 struct Stand {
@@ -40,7 +41,7 @@ struct Stand {
 impl Stand {
     fn new(receive: Choice) -> Stand {
         let wakes: Vec<_> = (0..2).map(|_| Arc::new(Wake::new().unwrap())).collect();
-        let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect());
+        let mut ends = rings(wakes.iter().map(|wake| Signals::new(wake.clone())).collect(), RING_BLOCKS);
         let (other, ends) = (ends.pop().unwrap(), ends.pop().unwrap());
         let (commands, received) = mpsc::channel(1);
         let (relay, relays) = mpsc::channel(16);
@@ -55,6 +56,7 @@ impl Stand {
             gate: Arc::new(Gate::new(settings.clone())),
             inhibitors: Arc::default(),
             taps: Default::default(),
+            writes: mpsc::channel(16).0,
         };
         let start = Start {
             shard: 0,
@@ -68,6 +70,7 @@ impl Stand {
             settings,
             loads: Loads::new(2),
             order: Arc::new(AtomicU64::new(0)),
+            limits: Limits::default(),
         };
         Stand { thread: Thread::new(start).unwrap(), other, _commands: commands, relays }
     }
@@ -85,7 +88,8 @@ impl Stand {
         client.set_nonblocking(true).unwrap();
         let (stream, peer) = listener.accept().unwrap();
         let Thread { reactor, shard, connections, now, .. } = &mut self.thread;
-        connections.connect(reactor, shard, Handover { stream, peer, buffered: BytesMut::new() }, *now);
+        let seat = Seats::default().take(1).unwrap();
+        connections.connect(reactor, shard, Handover { stream, peer, buffered: BytesMut::new(), seat }, *now);
         client
     }
 
