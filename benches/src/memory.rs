@@ -201,7 +201,7 @@ fn fused(name: &str, script: &'static str, goal: Option<f64>, groups: usize) -> 
         let empty = bench.resident();
         bench.write(1)?;
         let cached = bench.resident();
-        let cache = bench.metric("farad_shard{shard=\"0\",name=\"series_cache_bytes\"}")?;
+        let cache = bench.metric("farad_shard_series_cache_bytes{shard=\"0\"}")?;
         let looking = bench.run("memory-looked-at", LOOKED_AT, 1)?;
         let known = bench.resident();
         looking.delete()?;

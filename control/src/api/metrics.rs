@@ -1,6 +1,7 @@
 //! `/metrics`: the counters of `/debug/vars` for Prometheus, per node and per shard, with latencies.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use axum::http::StatusCode;
 use dataplane::latency;
-use proto::message::{TIME_BOUNDS, TaskStatistics, Times};
+use proto::message::{Statistics, TIME_BOUNDS, TaskStatistics, Times};
 
 use super::{
     Api, VERSION,
@@ -100,21 +101,11 @@ pub async fn get(api: &Api) -> Answer {
         }
     }
 
-    head(&mut out, "farad_shard", "gauge", "Counters and levels of each shard, by their name in debug/vars.");
-    for (shard, counters) in statistics.per_shard.iter().enumerate() {
-        let shard = shard.to_string();
-        for (name, count) in counters {
-            sample(&mut out, "farad_shard", &[("shard", &shard), ("name", name)], *count as f64);
-        }
-    }
+    counters(&mut out, &statistics);
     let name = "farad_write_duration_seconds";
     head(&mut out, name, "histogram", "Time from the first byte of a write's body to its answer, on each shard.");
     for (shard, times) in statistics.writes.iter().enumerate() {
         histogram(&mut out, name, &[("shard", &shard.to_string())], times);
-    }
-    head(&mut out, "farad_dataplane", "gauge", "The same of the whole data plane.");
-    for (name, count) in &statistics.counters {
-        sample(&mut out, "farad_dataplane", &[("name", name)], *count as f64);
     }
     head(&mut out, "farad_topic_events_total", "counter", "Events that a topic collected.");
     for (topic, collected) in api.alerts.collected() {
@@ -149,6 +140,49 @@ pub async fn get(api: &Api) -> Answer {
         content: Content::Bytes(out.into_bytes()),
         content_type: "text/plain; version=0.0.4; charset=utf-8",
         headers: Vec::new(),
+    }
+}
+
+/// What the shards count, each for itself, and what the data plane counts beside them. The names are those of `debug/vars`;
+/// what one listener counts bears its address there in brackets.
+fn counters(out: &mut String, statistics: &Statistics) {
+    let mut families: BTreeMap<String, Vec<(&str, String, u64)>> = BTreeMap::new();
+    for (shard, counters) in statistics.per_shard.iter().enumerate() {
+        for (name, count) in counters {
+            let family = format!("farad_shard_{}", family_of(name.trim_start_matches("shards_")));
+            families.entry(family).or_default().push(("shard", shard.to_string(), *count));
+        }
+    }
+    let of_shards = |name: &str| statistics.per_shard.iter().flatten().any(|(known, _)| known == name);
+    for (name, count) in statistics.counters.iter().filter(|(name, _)| !of_shards(name)) {
+        let (name, address) = name.split_once('[').unwrap_or((name, ""));
+        let label = ("address", address.trim_end_matches(']').to_owned(), *count);
+        families.entry(format!("farad_{}", family_of(name))).or_default().push(label);
+    }
+    for (name, samples) in families {
+        let (kind, help) = match name.ends_with("_total") {
+            true => ("counter", "Since the start of the data plane; see debug/vars."),
+            false => ("gauge", "As it is now; see debug/vars."),
+        };
+        head(out, &name, kind, help);
+        for (label, value, count) in samples {
+            let labels = [(label, value.as_str())];
+            sample(out, &name, if value.is_empty() { &[] } else { &labels }, count as f64);
+        }
+    }
+}
+
+/// A counter's name says that it is one; levels fall, too.
+fn family_of(name: &str) -> String {
+    match name {
+        "connections_open"
+        | "connections_bytes_held"
+        | "client_connections"
+        | "series_cached"
+        | "series_cache_bytes"
+        | "on_io_uring"
+        | "on_epoll" => name.to_owned(),
+        _ => format!("{name}_total"),
     }
 }
 
@@ -190,6 +224,35 @@ mod tests {
         let mut out = String::new();
         sample(&mut out, "x", &[("a", "q\"b\\c\n"), ("b", "")], 1.5);
         assert_eq!(out, "x{a=\"q\\\"b\\\\c\\n\",b=\"\"} 1.5\n");
+    }
+
+    #[test]
+    fn what_is_counted_by_shard_is_not_summed_again() {
+        let count = |name: &str, count| (name.to_owned(), count);
+        let statistics = Statistics {
+            per_shard: vec![
+                vec![count("alerts_dropped", 1), count("shards_on_epoll", 1)],
+                vec![count("alerts_dropped", 2)],
+            ],
+            counters: vec![
+                count("alerts_dropped", 3),
+                count("udp_lost[127.0.0.1:1]", 4),
+                count("client_connections", 5),
+            ],
+            ..Statistics::default()
+        };
+        let mut out = String::new();
+        counters(&mut out, &statistics);
+        let samples: Vec<&str> = out.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = [
+            "farad_client_connections 5",
+            "farad_shard_alerts_dropped_total{shard=\"0\"} 1",
+            "farad_shard_alerts_dropped_total{shard=\"1\"} 2",
+            "farad_shard_on_epoll{shard=\"0\"} 1",
+            "farad_udp_lost_total{address=\"127.0.0.1:1\"} 4",
+        ];
+        assert_eq!(samples, expected);
+        assert!(out.contains("# TYPE farad_udp_lost_total counter\n"), "{out}");
     }
 
     #[test]
