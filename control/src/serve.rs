@@ -21,7 +21,7 @@ use crate::{
     recording::{Caps, Recordings, Source},
     replay::Replays,
     statistics,
-    store::{Store, StoreError},
+    store::{self, Store, StoreError},
     supervise::{self, Paths, SuperviseError, Supervision},
     task::Tasks,
 };
@@ -87,6 +87,7 @@ async fn run(config: Config, table: toml::Table) -> Result<(), ServeError> {
     let paths = Paths::new(data)?;
     let control = supervise::claim(&paths).await?;
     crate::udf::open(&config)?;
+    store::trial::go_first(&config.store_path())?;
     let store = Store::open(&config.store_path())?;
     let live = Live::open(config, table, store.overrides())?;
     let config = live.get();

@@ -100,6 +100,7 @@ pub fn main() -> ExitCode {
 fn run(server: &Server, verb: &str, arguments: &[String]) -> Result<(), CliError> {
     match verb {
         "serve" | "run" => serve::run(arguments),
+        crate::store::trial::VERB => serve::try_store(arguments),
         "config" => serve::config(arguments),
         "define" => define::run(server, arguments),
         "define-template" => define_template::run(server, arguments),

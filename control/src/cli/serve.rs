@@ -60,3 +60,8 @@ pub fn config(arguments: &[String]) -> Result<(), CliError> {
     }
     super::result(&flags, &serde_json::to_value(&loaded.config).map_err(CliError::failed)?)
 }
+
+/// Opens and reads the store in a folder: see [`crate::store::trial`].
+pub fn try_store(arguments: &[String]) -> Result<(), CliError> {
+    arguments.iter().try_for_each(|path| crate::store::trial::run(Path::new(path)).map_err(CliError::failed))
+}

@@ -11,6 +11,7 @@ mod table;
 mod tasks;
 mod templates;
 mod topics;
+pub mod trial;
 mod users;
 
 use std::{
@@ -40,6 +41,10 @@ pub const BYTES_MAX: usize = 4 << 30;
 pub enum StoreError {
     #[error("cannot open the store in {path}: {error}")]
     Open { path: PathBuf, error: heed::Error },
+    #[error(
+        "the store in {path} is damaged: reading it ends with {end}. Put a backup's data.mdb in its place, or move it away"
+    )]
+    Damaged { path: PathBuf, end: String },
     #[error("cannot make the store's folder {path}: {error}")]
     Folder { path: PathBuf, error: std::io::Error },
     #[error("cannot copy the store in {path}: {error}")]
