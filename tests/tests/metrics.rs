@@ -129,6 +129,7 @@ fn a_strict_reader_takes_the_metrics_and_they_add_up() {
     let collected = named("farad_node_collected_total");
     let stream = collected.iter().find(|node| node.labels["task"] == "counting" && node.labels["node"] == "stream0");
     assert_eq!(stream.unwrap().value, 20.0);
+    assert!(named("farad_node_execution_seconds").iter().any(|node| node.value > 0.0));
     assert_eq!(types["farad_api_request_duration_seconds"], "histogram");
     assert_eq!(types["farad_limit"], "gauge");
 }

@@ -56,7 +56,8 @@ fn more_writes_than_may_be_logged_are_counted() {
     };
     assert!(until(Duration::from_secs(10), told));
     let logged = lines(&server, "db=many").len();
-    assert!((100..400).contains(&logged), "{logged}");
+    // Of the first second's lines some may be those of the server's start.
+    assert!((50..400).contains(&logged), "{logged}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ pub fn build_with(
             error_log: Default::default(),
             lineage: (passes_on_in_other_groups(plan, node) && deletions.get(index) == Some(&true))
                 .then(Lineage::default),
+            time: Default::default(),
         });
     }
     let task = plan.task.as_str().into();
@@ -64,6 +65,7 @@ pub fn build_with(
         order: 0,
         now: 0,
         timers: Timers::new(slots.len()),
+        stopwatch: Default::default(),
         weighed: 0,
         outputs,
     };

@@ -131,6 +131,13 @@ impl Task {
 
     /// Runs points of series by their ways. With a fault comes how many had been taken.
     pub fn take(&mut self, arrivals: &Arrivals<'_>, now: i64) -> Result<(), (Fault, usize)> {
+        self.context.stopwatch.turn();
+        let done = self.take_alike(arrivals, now);
+        self.context.stopwatch.rest();
+        done
+    }
+
+    fn take_alike(&mut self, arrivals: &Arrivals<'_>, now: i64) -> Result<(), (Fault, usize)> {
         let scattered = arrivals.are_scattered();
         if scattered {
             arrivals.rows.iter().for_each(|row| prefetch(arrivals.ways, row.member as usize));
@@ -168,7 +175,8 @@ impl Task {
     /// Runs points that all go in at one node.
     fn take_at(&mut self, stop: Stop, arrivals: &Arrivals<'_>, now: i64) -> Result<(), Fault> {
         self.context.now = now;
-        let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, |operator, out| {
+        let messages = arrivals.rows.len();
+        let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, messages, |operator, out| {
             operator.arrivals(stop.port, arrivals, out)
         });
         done.unwrap_or(Ok(())).map_err(|fault| named(&self.slots, fault, stop.slot))
@@ -223,7 +231,7 @@ impl Task {
         shape.points += 1;
         for (stop, group) in shape.stops.iter().zip(groups) {
             let point = Point { group, ..*point };
-            let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, |operator, out| {
+            let done = run_slot(&mut self.slots, 0, stop.slot, &mut self.context, 1, |operator, out| {
                 operator.point(stop.port, &point, out)
             });
             if let Some(Err(fault)) = done {

@@ -97,7 +97,10 @@ impl Task {
         if let Some(query) = self.slots.get_mut(slot) {
             query.collected += 1;
         }
-        self.run(slot, |operator, out| operator.batch(0, batch, out))
+        self.context.stopwatch.turn();
+        let done = self.run(slot, |operator, out| operator.batch(0, batch, out));
+        self.context.stopwatch.rest();
+        done
     }
 
     /// The group of batches that arrive; `None` at the limit.
@@ -195,7 +198,7 @@ impl Task {
         index: usize,
         act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let done = run_slot(&mut self.slots, 0, index, &mut self.context, act).unwrap_or(Ok(()));
+        let done = run_slot(&mut self.slots, 0, index, &mut self.context, 1, act).unwrap_or(Ok(()));
         done.map_err(|fault| named(&self.slots, fault, index))
     }
 
@@ -215,7 +218,7 @@ impl Task {
             emitted: slot.children.iter().map(|child| child.emitted).sum(),
             errors: slot.errors,
             working_cardinality: slot.operator.cardinality(),
-            avg_exec_time_ns: 0,
+            avg_exec_time_ns: slot.time.nanoseconds(),
             extra: slot.operator.counters().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             children: (slot.children.iter().filter(|child| !child.watches))
                 .map(|child| (child.slot, child.emitted))

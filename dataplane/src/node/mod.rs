@@ -34,6 +34,7 @@ pub mod shift;
 pub mod sideload;
 pub mod state;
 pub mod stats;
+pub mod stopwatch;
 pub mod stream;
 #[cfg(test)]
 pub mod testing;

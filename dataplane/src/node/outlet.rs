@@ -4,7 +4,12 @@ use std::{fmt::Display, rc::Rc};
 
 use proto::{message::AlertEvent, plan::LogLevel};
 
-use super::{Fault, Operator, Timers, influxdb_out::InfluxDbRequest, udf::UdfRequest};
+use super::{
+    Fault, Operator, Timers,
+    influxdb_out::InfluxDbRequest,
+    stopwatch::{ExecutionTime, Stopwatch},
+    udf::UdfRequest,
+};
 use crate::{
     group::{Group, Groups, Lineage},
     logging::pair,
@@ -24,6 +29,7 @@ pub struct Slot {
     pub error_log: ErrorLog,
     /// Where the node passes messages on in other groups, and groups above it are deleted.
     pub lineage: Option<Lineage>,
+    pub time: ExecutionTime,
 }
 
 /// An edge to a child.
@@ -48,6 +54,7 @@ pub struct Context {
     /// The clock, nanoseconds since 1970: for `now()`, never for windows.
     pub now: i64,
     pub timers: Timers,
+    pub stopwatch: Stopwatch,
     /// Bytes of the part of the task, as entered into its account.
     pub weighed: i64,
     pub outputs: Box<dyn Outputs>,
@@ -131,16 +138,18 @@ pub struct Outlet<'a> {
     pub context: &'a mut Context,
 }
 
-/// Calls `act` on the operator of the slot at `index` with the outlet that belongs to it.
+/// Calls `act` on the operator of the slot at `index` with the outlet that belongs to it; it is about that many messages.
 pub fn run_slot<R>(
     slots: &mut [Slot],
     offset: usize,
     index: usize,
     context: &mut Context,
+    messages: usize,
     act: impl FnOnce(&mut dyn Operator, &mut Outlet<'_>) -> R,
 ) -> Option<R> {
     let (front, behind) = slots.split_at_mut_checked(index.checked_sub(offset)? + 1)?;
     let slot = front.last_mut()?;
+    let started = context.stopwatch.start();
     let mut outlet = Outlet {
         name: &slot.name,
         children: &mut slot.children,
@@ -150,9 +159,13 @@ pub fn run_slot<R>(
         lineage: &mut slot.lineage,
         behind,
         offset: index + 1,
-        context,
+        context: &mut *context,
     };
-    Some(act(slot.operator.as_mut(), &mut outlet))
+    let done = act(slot.operator.as_mut(), &mut outlet);
+    if let Some(started) = started {
+        slot.time.record(context.stopwatch.stop(&started), messages);
+    }
+    Some(done)
 }
 
 impl Outlet<'_> {
@@ -205,7 +218,7 @@ impl Outlet<'_> {
         child.emitted += 1;
         let slot = child.slot;
         self.behind.get_mut(slot.checked_sub(self.offset)?)?.collected += 1;
-        run_slot(self.behind, self.offset, slot, self.context, |_, out| act(out))
+        run_slot(self.behind, self.offset, slot, self.context, 1, |_, out| act(out))
     }
 
     /// Name of the node: `window2`.
@@ -271,7 +284,8 @@ impl Outlet<'_> {
                 }
             }
             let port = child.port;
-            let done = run_slot(self.behind, self.offset, child.slot, self.context, |operator, out| {
+            let messages = usize::from(counts);
+            let done = run_slot(self.behind, self.offset, child.slot, self.context, messages, |operator, out| {
                 act(operator, port, out).map_err(|fault| name_fault(fault, out.name))
             });
             done.unwrap_or(Ok(()))?;
