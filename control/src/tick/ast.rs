@@ -45,6 +45,7 @@ pub enum Statement {
 pub struct Identifier {
     pub name: String,
     pub at: usize,
+    pub comment: Option<Comment>,
 }
 
 /// An expression with its place.
@@ -143,17 +144,26 @@ impl Program {
         for statement in &mut self.statements {
             match statement {
                 Statement::Declaration { comment, name, value } => {
-                    (*comment, name.at) = (None, 0);
+                    *comment = None;
+                    name.strip();
                     value.strip();
                 }
                 Statement::TypedDeclaration { comment, name, type_name } => {
-                    (*comment, name.at, type_name.at) = (None, 0, 0);
+                    *comment = None;
+                    name.strip();
+                    type_name.strip();
                 }
                 Statement::Dbrp { comment, .. } => *comment = None,
                 Statement::Expression(node) => node.strip(),
             }
         }
         self
+    }
+}
+
+impl Identifier {
+    fn strip(&mut self) {
+        (self.at, self.comment) = (0, None);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use proto::expr::UnaryOp;
 
-use super::ast::{ChainOp, Comment, Node, NodeKind, Program, Statement};
+use super::ast::{ChainOp, Comment, Identifier, Node, NodeKind, Program, Statement};
 
 const STEP: usize = 4;
 
@@ -90,12 +90,17 @@ impl Writer {
         match statement {
             Statement::Declaration { comment, name, value } => {
                 self.comment(comment.as_ref(), 0, true);
-                self.text.push_str(&format!("var {} = ", name.name));
+                self.text.push_str("var ");
+                self.identifier(name);
+                self.text.push_str(" = ");
                 self.node(value, 0, false);
             }
             Statement::TypedDeclaration { comment, name, type_name } => {
                 self.comment(comment.as_ref(), 0, true);
-                self.text.push_str(&format!("var {} {}", name.name, type_name.name));
+                self.text.push_str("var ");
+                self.identifier(name);
+                self.text.push(' ');
+                self.identifier(type_name);
             }
             Statement::Dbrp { comment, db, rp } => {
                 self.comment(comment.as_ref(), 0, true);
@@ -104,6 +109,11 @@ impl Writer {
             }
             Statement::Expression(node) => self.node(node, 0, true),
         }
+    }
+
+    fn identifier(&mut self, identifier: &Identifier) {
+        self.comment(identifier.comment.as_ref(), 0, false);
+        self.text.push_str(&identifier.name);
     }
 
     fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {

@@ -105,7 +105,10 @@ impl Parser<'_> {
 
     fn identifier(&mut self) -> Result<Identifier, Diagnostic> {
         match self.peek().clone() {
-            TokenKind::Identifier(name) => Ok(Identifier { name, at: self.next().start }),
+            TokenKind::Identifier(name) => {
+                let token = self.next();
+                Ok(Identifier { name, at: token.start, comment: token.comment })
+            }
             _ => Err(self.unexpected(&["identifier"])),
         }
     }

@@ -90,9 +90,9 @@ fn chain() -> impl Strategy<Value = String> {
 
 fn statement() -> impl Strategy<Value = String> {
     prop_oneof![
-        3 => (name(), blank(), prop_oneof![binary(), chain(), list()])
-            .prop_map(|(name, blank, value)| format!("var {name} ={blank}{value}")),
-        1 => name().prop_map(|name| format!("var {name} int")),
+        3 => (space(), name(), blank(), prop_oneof![binary(), chain(), list()])
+            .prop_map(|(space, name, blank, value)| format!("var{space}{name} ={blank}{value}")),
+        1 => (space(), name(), space()).prop_map(|(a, name, b)| format!("var{a}{name}{b}int")),
         1 => ("[a-z.]{0,5}", "[a-z]{0,5}").prop_map(|(db, rp)| format!("dbrp \"{db}\".\"{rp}\"")),
         1 => (name(), listed(argument())).prop_map(|(name, arguments)| format!("{name}({arguments})")),
         3 => chain(),
@@ -135,4 +135,14 @@ fn a_break_spreads_over_a_long_condition_until_it_is_settled() {
     let settled = settle_script(&script).unwrap();
     assert_eq!(settled.matches("AND\n").count(), 51);
     assert_eq!(settle_script(&settled).unwrap(), settled);
+}
+
+#[test]
+fn comments_around_a_declared_name_stay() {
+    let source = "var // of the name\nx = 1\nvar // of the typed\ny // of the type\nint\nstream|from()\n";
+    let formatted = format(&parse(source).program);
+    for comment in ["// of the name\nx = 1", "// of the typed\ny ", "// of the type\nint"] {
+        assert!(formatted.contains(comment), "{formatted}");
+    }
+    assert_eq!(settle_script(source), settle_script(&formatted));
 }
