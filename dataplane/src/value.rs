@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
+/// A bool as Go reads it.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Value of a field of a point. Cloning never copies text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use dataplane::value::parse_bool;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::CliError;
-use crate::config::parse_bool;
 
 /// Elements of one list request.
 const PAGE: usize = 100;

@@ -10,13 +10,13 @@ use super::{
     CliError,
     client::{self, Client, Server},
     flags::Flags,
-    text,
+    list, text,
 };
 
 /// What `import` needs of a definition.
 const TEMPLATE: &[&str] = &["id", "type", "script"];
 const TASK: &[&str] = &["id", "type", "dbrps", "status", "vars"];
-const HANDLER: &[&str] = &["id", "kind", "match", "options"];
+const HANDLER: &[&str] = &["topic", "id", "kind", "match", "options"];
 
 pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     let flags = Flags::read(arguments, &[], &["json"])?;
@@ -27,10 +27,12 @@ pub fn run(server: &Server, arguments: &[String]) -> Result<(), CliError> {
     let templates = by_id(&client, "templates")?;
     let known: Vec<String> = templates.iter().map(|template| text(template, "id")).collect();
     let tasks = by_id(&client, "tasks")?;
+    // Those of scripts come with their tasks and are in no list.
+    let handlers = list::handlers_matching(&client, "", &[String::new()])?;
     let document = json!({
         "templates": templates.iter().map(|template| Value::Object(pick(template, TEMPLATE))).collect::<Vec<_>>(),
         "tasks": tasks.iter().map(|task| definition(task, &known)).collect::<Vec<_>>(),
-        "handlers": handlers(&client)?,
+        "handlers": handlers.iter().map(|handler| Value::Object(pick(handler, HANDLER))).collect::<Vec<_>>(),
     });
     super::print(&format!("{}\n", crate::api::answer::pretty(&document)));
     Ok(())
@@ -59,19 +61,4 @@ fn definition(task: &Value, templates: &[String]) -> Value {
         false => picked.insert("script".to_owned(), task["script"].clone()),
     };
     Value::Object(picked)
-}
-
-/// The handlers of all topics. Those of scripts come with their tasks and are in no list.
-fn handlers(client: &Client) -> Result<Vec<Value>, CliError> {
-    let topics = client.get("/alerts/topics?min-level=OK&pattern=")?;
-    let mut handlers = Vec::new();
-    for topic in topics.get("topics").and_then(Value::as_array).into_iter().flatten() {
-        let list = client.get(&format!("{}?pattern=", super::href(topic, "handlers-link")))?;
-        for handler in list.get("handlers").and_then(Value::as_array).into_iter().flatten() {
-            let mut picked = pick(handler, HANDLER);
-            picked.insert("topic".to_owned(), topic["id"].clone());
-            handlers.push(Value::Object(picked));
-        }
-    }
-    Ok(handlers)
 }

@@ -1,7 +1,8 @@
 //! Flags as the original takes them: `-x v`, `-x=v`, `--x v`, anywhere among the arguments.
 
+use dataplane::value::parse_bool;
+
 use super::CliError;
-use crate::config::parse_bool;
 
 /// Arguments, sorted out.
 #[derive(Debug, Default)]

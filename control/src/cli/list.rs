@@ -135,23 +135,28 @@ fn topics(client: &Client, patterns: &[String]) -> Result<List, CliError> {
     Ok(List { elements, columns, row })
 }
 
-/// The first pattern is that of topics, the others are those of handlers.
-fn topic_handlers(client: &Client, patterns: &[String]) -> Result<List, CliError> {
-    let (topic, handlers) = patterns.split_first().map_or(("", &[][..]), |(topic, rest)| (topic.as_str(), rest));
-    let all = [String::new()];
-    let handlers = if handlers.is_empty() { &all } else { handlers };
-    let mut elements = Vec::new();
+/// The handlers that match one of the patterns, of the topics that match theirs; each with its topic.
+pub fn handlers_matching(client: &Client, topic: &str, patterns: &[String]) -> Result<Vec<Value>, CliError> {
+    let mut handlers = Vec::new();
     for topic in topics_matching(client, topic)? {
-        for pattern in handlers {
+        for pattern in patterns {
             let path = format!("{}?pattern={}", super::href(&topic, "handlers-link"), client::query(pattern));
             let list = client.get(&path)?;
             for handler in list.get("handlers").and_then(Value::as_array).into_iter().flatten() {
                 let mut handler = handler.clone();
                 handler["topic"] = list["topic"].clone();
-                elements.push(handler);
+                handlers.push(handler);
             }
         }
     }
+    Ok(handlers)
+}
+
+/// The first pattern is that of topics, the others are those of handlers.
+fn topic_handlers(client: &Client, patterns: &[String]) -> Result<List, CliError> {
+    let (topic, handlers) = patterns.split_first().map_or(("", &[][..]), |(topic, rest)| (topic.as_str(), rest));
+    let all = [String::new()];
+    let elements = handlers_matching(client, topic, if handlers.is_empty() { &all } else { handlers })?;
     let columns = vec![("Topic", Column::Fit(10)), ("ID", Column::Fit(10)), ("Kind", Column::Fit(10))];
     let row = |handler: &Value| vec![text(handler, "topic"), text(handler, "id"), text(handler, "kind")];
     Ok(List { elements, columns, row })

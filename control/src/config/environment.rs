@@ -3,9 +3,10 @@
 //! A variable names section and key in upper case, `-` as `_`, elements of arrays by index. Only what is there already
 //! is overridden.
 
+use dataplane::value::parse_bool;
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, limits, parse_bool};
+use super::{Config, ConfigError, limits};
 
 /// Variables that say something else than a value of the configuration.
 const OTHERS: [&str; 4] = ["CONFIG_PATH", "UNSAFE_SSL", "URL", "VERSION"];

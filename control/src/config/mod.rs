@@ -52,15 +52,6 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// A bool as Go reads it.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 impl Http {
     /// Certificate and private key, if clients must speak TLS; without the second the key is in the first.
     pub fn tls(&self) -> Option<(PathBuf, Option<PathBuf>)> {

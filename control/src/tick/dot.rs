@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use dataplane::template::duration_text;
 use proto::message::TaskStatistics;
 
 use super::pipeline::{Pipeline, TaskType};
@@ -86,30 +87,9 @@ pub fn running(task: &str, pipeline: &Pipeline, statistics: &TaskStatistics, vie
     text
 }
 
-/// A duration as Go prints it: `0s`, `2.414µs`, `1m30s`.
+/// A time that was taken, as Go prints it: `0s`, `2.414µs`, `1m30s`.
 pub fn duration(nanoseconds: u64) -> String {
-    let fraction = |unit: u64, name: &str| {
-        let text = format!("{}.{:0width$}", nanoseconds / unit, nanoseconds % unit, width = unit.ilog10() as usize);
-        format!("{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    match nanoseconds {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{nanoseconds}ns"),
-        1_000..1_000_000 => fraction(1_000, "µs"),
-        1_000_000..1_000_000_000 => fraction(1_000_000, "ms"),
-        _ => {
-            let seconds = nanoseconds / 1_000_000_000;
-            let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-            let rest = nanoseconds - (hours * 3_600 + minutes * 60) * 1_000_000_000;
-            let text = format!("{}.{:09}", rest / 1_000_000_000, rest % 1_000_000_000);
-            let text = text.trim_end_matches('0').trim_end_matches('.');
-            match (hours, minutes) {
-                (0, 0) => format!("{text}s"),
-                (0, minutes) => format!("{minutes}m{text}s"),
-                (hours, minutes) => format!("{hours}h{minutes}m{text}s"),
-            }
-        }
-    }
+    duration_text(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
 }
 
 /// The source of queries prints nothing.

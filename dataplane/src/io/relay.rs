@@ -117,7 +117,7 @@ impl Relay {
     async fn may_write(&self, head: &Head, sent: &[u8], peer: SocketAddr, client: &mut TcpStream) -> bool {
         let begun = clock::now();
         let generation = self.gate.generation();
-        if self.gate.admits(head, clock::now()) {
+        if self.gate.admits(head, begun) {
             return true;
         }
         match authorize::ask(&self.control, head).await {

@@ -13,7 +13,7 @@ use crate::{
     name::{Name, TooManyNames},
     point::{Batch, Point, Row, Rows, SeriesNumber},
     tags::TagSet,
-    value::{Field, Value, set_field},
+    value::{Field, Value, parse_bool, set_field},
 };
 
 /// Sets of tags that are remembered. Full: forgotten, and worked out anew.
@@ -129,11 +129,7 @@ fn converted(found: &SideloadValue, default: &Value) -> Option<Value> {
         }
         (Value::Int(_), SideloadValue::Text(text)) => text.parse().ok().map(Value::Int),
         (Value::Bool(_), SideloadValue::Bool(x)) => Some(Value::Bool(*x)),
-        (Value::Bool(_), SideloadValue::Text(text)) => match text.as_str() {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(Value::Bool(true)),
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(Value::Bool(false)),
-            _ => None,
-        },
+        (Value::Bool(_), SideloadValue::Text(text)) => parse_bool(text).map(Value::Bool),
         (Value::String(_), found) => scalar_text(found).map(|text| Value::String(text.into())),
         _ => None,
     }

@@ -539,8 +539,7 @@ impl Owner {
         running.task.http_out(endpoint).map(|rows| rows.rows)
     }
 
-    /// Throughput and counters of every task.
-    /// Of one instance, or of all.
+    /// Throughput and counters of one instance, or of all.
     pub fn statistics(&mut self, now: i64, of: Option<Instance>) -> Vec<(Instance, f64, Vec<NodeStatistics>)> {
         let statistics = |running: &mut Running| {
             running.rate.turn(now);

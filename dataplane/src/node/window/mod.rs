@@ -9,12 +9,12 @@ use proto::plan;
 pub use time::Clock;
 
 use super::{Operator, StartError};
+use crate::name::Name;
+use buffer::Keep;
 
 /// Points that the window of one group holds. More: of a window by time the oldest goes, counted as an error of its node;
 /// one by count that would need more does not start. Tests get there sooner.
 pub const POINTS_MAX: usize = if cfg!(test) { 1_000 } else { 16_000_000 };
-use crate::name::Name;
-use buffer::Keep;
 
 /// The operator of a window. `wanted` names the fields that anybody behind it reads; `None` keeps whole points.
 pub fn new(plan: &plan::Window, wanted: Option<Vec<Name>>) -> Result<Box<dyn Operator>, StartError> {
