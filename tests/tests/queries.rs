@@ -65,6 +65,7 @@ fn answers_run_through_the_task_and_are_counted_with_the_failures() {
     assert!(until(LIMIT, counted), "{} {}\n{}", node("query1"), node("query4"), server.log());
     let query = node("query1");
     assert_eq!(query["points_queried"].as_u64(), query["batches_queried"].as_u64().map(|batches| batches / 2 * 3));
+    assert!(until(LIMIT, || sink.count("/sums") >= 2), "{}", server.log());
     let sums: Vec<_> =
         sink.take("/sums").into_values().flatten().map(|body| body["series"][0]["values"][0][1].clone()).collect();
     assert_eq!(sums[..2], [json!(3), json!(5)]);
