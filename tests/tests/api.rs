@@ -9,6 +9,7 @@ use farad_tests::{
     http, process,
     server::{Server, until},
 };
+use flate2::read::GzDecoder;
 use serde_json::json;
 
 #[test]
@@ -201,6 +202,39 @@ fn what_is_no_part_of_the_api_has_none_of_its_headers() {
     let answer = server.call("GET", &format!("/kapacitor/v1/tasks?pattern={}", "x".repeat(70_000)), None).unwrap();
     assert_eq!(answer.status, 414);
     assert!(answer.text().contains("65534 bytes at most"), "{}", answer.text());
+}
+
+/// `Accept-Encoding` with `gzip` in it: every route and status, also of the data plane, also without a body.
+#[test]
+fn answers_are_packed_for_whoever_accepts_them() {
+    let server = Server::start(1, &[]).unwrap();
+    let ask = |method: &str, path: &str, body: Option<&str>, headers: &[(&str, &str)]| {
+        let answer = http::request(server.address, method, path, headers, body.map(str::as_bytes)).unwrap();
+        (answer.status, answer.header("content-encoding").map(str::to_owned), answer.body)
+    };
+    for (method, path, body, status, bodiless, packs) in [
+        ("POST", "/write?db=d&rp=r", Some("cpu v=1"), 204, true, true),
+        ("POST", "/write?db=d&rp=r", Some("cpu v=1x"), 400, false, true),
+        ("GET", "/kapacitor/v1/ping", None, 204, true, true),
+        ("GET", "/kapacitor/v1/tasks", None, 200, false, true),
+        ("GET", "/kapacitor/v1/tasks/none", None, 404, false, true),
+        ("DELETE", "/kapacitor/v1/tasks/none", None, 204, true, true),
+        ("OPTIONS", "/kapacitor/v1/tasks", None, 200, true, false),
+        ("GET", "/kapacitor/v1/storage/backup", None, 200, false, false),
+    ] {
+        let (plain_status, plain_encoding, plain) = ask(method, path, body, &[]);
+        assert_eq!((plain_status, plain_encoding, plain.is_empty()), (status, None, bodiless), "{method} {path}");
+        let (packed_status, encoding, packed) = ask(method, path, body, &[("Accept-Encoding", "deflate, gzip;q=0")]);
+        let expected = packs.then_some("gzip");
+        assert_eq!((packed_status, encoding.as_deref()), (status, expected), "{method} {path}");
+        if packs && !bodiless {
+            let mut unpacked = Vec::new();
+            GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+            assert_eq!(String::from_utf8_lossy(&unpacked), String::from_utf8_lossy(&plain), "{method} {path}");
+        } else {
+            assert_eq!(packed.is_empty(), bodiless, "{method} {path}");
+        }
+    }
 }
 
 #[test]

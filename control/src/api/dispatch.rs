@@ -192,13 +192,15 @@ fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
     let Content::Bytes(plain) = &answer.content else { return answer.into_response() };
-    if !accepts || plain.is_empty() {
+    if !accepts {
         return answer.into_response();
     }
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let packed = std::io::Write::write_all(&mut encoder, plain).and_then(|()| encoder.finish());
-    let Ok(packed) = packed else { return answer.into_response() };
-    answer.content = Content::Bytes(packed);
+    if !plain.is_empty() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let packed = std::io::Write::write_all(&mut encoder, plain).and_then(|()| encoder.finish());
+        let Ok(packed) = packed else { return answer.into_response() };
+        answer.content = Content::Bytes(packed);
+    }
     let mut response = answer.into_response();
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response

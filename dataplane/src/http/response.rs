@@ -1,5 +1,9 @@
 //! Answers: those that the data plane gives itself, and the framing of those that it relays.
 
+use std::{borrow::Cow, io::Read};
+
+use flate2::{Compression, bufread::GzEncoder};
+
 use super::{
     Body, FramingError, HEAD_BYTES_MAX, HEADERS_MAX, Parsed,
     head::{Connection, Lengths},
@@ -14,6 +18,8 @@ pub struct Answer<'a> {
     pub version: &'a str,
     /// `Origin` of the request.
     pub origin: Option<&'a str>,
+    /// The request's `Accept-Encoding` has it (reference: http-api §1): also what has no body is marked.
+    pub gzip: bool,
     pub retry_after: bool,
     /// The connection closes behind it.
     pub close: bool,
@@ -26,6 +32,13 @@ impl Answer<'_> {
     pub fn write(&self, now: i64, out: &mut Vec<u8>) -> Option<uuid::Uuid> {
         let mut given = None;
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let mut body = Cow::Borrowed(self.body);
+        if self.gzip && !self.plain {
+            head.push_str("Content-Encoding: gzip\r\n");
+            if !body.is_empty() {
+                body = packed(&body).into();
+            }
+        }
         if self.plain {
             head.push_str("Content-Type: text/plain; charset=utf-8\r\n");
         } else {
@@ -56,13 +69,20 @@ impl Answer<'_> {
             head.push_str("Connection: close\r\n");
         }
         if self.status != 204 {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         head.push_str("\r\n");
         out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(self.body);
+        out.extend_from_slice(&body);
         given
     }
+}
+
+fn packed(body: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    // Reading from memory and writing to it do not fail.
+    let _ = GzEncoder::new(body, Compression::fast()).read_to_end(&mut packed);
+    packed
 }
 
 /// A fresh time-based id.
@@ -172,6 +192,7 @@ mod tests {
             body: b"database is required\n",
             version: "1.5.1",
             origin: None,
+            gzip: false,
             retry_after: false,
             close: false,
             plain: false,
@@ -207,6 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_packed_for_whoever_accepts_it() {
+        let answer = |status, body, plain| {
+            let mut out = Vec::new();
+            let (version, retry_after, close) = ("1.5.1", false, false);
+            Answer { status, body, version, origin: None, gzip: true, retry_after, close, plain }.write(0, &mut out);
+            out
+        };
+        let refused = answer(400, b"database is required\n", false);
+        let start = memchr::memmem::find(&refused, b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = (String::from_utf8_lossy(&refused[..start]), &refused[start..]);
+        assert!(head.contains("\r\nContent-Encoding: gzip\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(body).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "database is required\n");
+        let taken = String::from_utf8(answer(204, b"", false)).unwrap();
+        assert!(taken.contains("\r\nContent-Encoding: gzip\r\n") && taken.ends_with("\r\n\r\n"), "{taken}");
+        let unread = String::from_utf8(answer(400, b"400 Bad Request", true)).unwrap();
+        assert!(!unread.contains("Encoding") && unread.ends_with("400 Bad Request"), "{unread}");
+    }
+
+    #[test]
     fn an_answer_without_a_body_names_no_length() {
         let mut out = Vec::new();
         let answer = Answer {
@@ -214,6 +257,7 @@ mod tests {
             body: b"",
             version: "1.5.1",
             origin: Some("http://a.example"),
+            gzip: false,
             retry_after: false,
             close: true,
             plain: false,

@@ -230,6 +230,7 @@ const AWAY: Answer<'static> = Answer {
     body: b"{\n    \"error\": \"the control plane is restarting, try again\"\n}",
     version: "",
     origin: None,
+    gzip: false,
     retry_after: true,
     close: true,
     plain: false,

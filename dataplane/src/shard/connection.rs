@@ -66,6 +66,7 @@ impl Refused {
 struct Request {
     keep_alive: bool,
     origin: Option<String>,
+    accepts_gzip: bool,
     /// When its body began, nanoseconds since 1970.
     begun: i64,
     /// The head, if the log wants this write.
@@ -348,7 +349,8 @@ impl Connection {
         let settings = shard.settings.borrow();
         let logged = (settings.log_writes && shard.write_log.admits(begun)).then(|| bytes.into());
         let traced = settings.trace_writes;
-        let request = Request { keep_alive: head.keep_alive, origin: head.origin.clone(), begun, logged };
+        let (keep_alive, accepts_gzip) = (head.keep_alive, head.accepts_gzip);
+        let request = Request { keep_alive, origin: head.origin.clone(), accepts_gzip, begun, logged };
         let bytes_max = shard.limits.body_bytes_max;
         if matches!(head.body, Body::Length(length) if length > bytes_max) {
             drop(settings);
@@ -444,7 +446,8 @@ impl Connection {
         let inside = matches!(taken, Err(Refused::TooLarge(_) | Refused::Busy | Refused::Framing(_)));
         let close = inside || !request.keep_alive || shard.draining;
         let version = shard.settings.borrow().version.clone();
-        let base = Answer { version: &version, origin: request.origin.as_deref(), close, ..EMPTY };
+        let (origin, gzip) = (request.origin.as_deref(), request.accepts_gzip);
+        let base = Answer { version: &version, origin, gzip, close, ..EMPTY };
         let now = clock::now();
         let (status, request_id) = match taken {
             Ok(()) => (204, base.write(now, &mut self.unsent)),
@@ -552,5 +555,13 @@ impl Incoming {
     }
 }
 
-const EMPTY: Answer<'static> =
-    Answer { status: 204, body: b"", version: "", origin: None, retry_after: false, close: false, plain: false };
+const EMPTY: Answer<'static> = Answer {
+    status: 204,
+    body: b"",
+    version: "",
+    origin: None,
+    gzip: false,
+    retry_after: false,
+    close: false,
+    plain: false,
+};
