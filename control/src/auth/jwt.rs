@@ -21,16 +21,21 @@ pub fn user(token: &str, secret: &str) -> Result<String, String> {
     validation.required_spec_claims.clear();
     validation.validate_aud = false;
     validation.validate_nbf = true;
+    // Below: a token of the time 0 lacks an expiration, it is not expired.
+    validation.validate_exp = false;
     let key = DecodingKey::from_secret(secret.as_bytes());
     let claims = decode::<Value>(token, &key, &validation).map_err(|error| match error.kind() {
         ErrorKind::InvalidSignature => invalid("signature is invalid"),
-        ErrorKind::ExpiredSignature => invalid("Token is expired"),
         ErrorKind::ImmatureSignature => invalid("Token is not valid yet"),
         _ => invalid(&error.to_string()),
     })?;
     let claims = claims.claims;
-    if !claims.get("exp").and_then(Value::as_f64).is_some_and(|expires| expires > 0.0) {
-        return Err("token expiration required".to_owned());
+    match claims.get("exp").and_then(Value::as_f64) {
+        None | Some(0.0) => return Err("token expiration required".to_owned()),
+        Some(expires) if jsonwebtoken::get_current_timestamp() as f64 > expires => {
+            return Err(invalid("Token is expired"));
+        }
+        Some(_) => {}
     }
     match claims.get("username") {
         Some(Value::String(name)) if !name.is_empty() => Ok(name.clone()),
@@ -59,7 +64,12 @@ mod tests {
         }
         let refused = |claims: Value| user(&token(Algorithm::HS256, "s", &claims), "s").unwrap_err();
         assert_eq!(user(&token(Algorithm::HS256, "x", &good), "s").unwrap_err(), "invalid token: signature is invalid");
-        assert_eq!(refused(json!({ "username": "bob", "exp": 1 })), "invalid token: Token is expired");
+        for expired in [json!(1), json!(-1), json!(1.5)] {
+            assert_eq!(refused(json!({ "username": "bob", "exp": expired })), "invalid token: Token is expired");
+        }
+        for none in [json!(null), json!(0), json!("2999-01-01")] {
+            assert_eq!(refused(json!({ "username": "bob", "exp": none })), "token expiration required");
+        }
         assert_eq!(refused(json!({ "username": "bob" })), "token expiration required");
         assert_eq!(refused(json!({ "exp": soon })), "token must contain a username");
         assert_eq!(refused(json!({ "exp": soon, "username": 1 })), "username in token must be a string");
