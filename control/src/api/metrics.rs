@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use dataplane::latency;
+use dataplane::{io::statistics::LEVELS, latency};
 use proto::message::{Statistics, TIME_BOUNDS, TaskStatistics, Times};
 
 use super::{
@@ -172,18 +172,9 @@ fn counters(out: &mut String, statistics: &Statistics) {
     }
 }
 
-/// A counter's name says that it is one; levels fall, too.
+/// A counter's name says that it is one.
 fn family_of(name: &str) -> String {
-    match name {
-        "connections_open"
-        | "connections_bytes_held"
-        | "client_connections"
-        | "series_cached"
-        | "series_cache_bytes"
-        | "on_io_uring"
-        | "on_epoll" => name.to_owned(),
-        _ => format!("{name}_total"),
-    }
+    if LEVELS.contains(&name) { name.to_owned() } else { format!("{name}_total") }
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

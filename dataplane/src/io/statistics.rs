@@ -11,6 +11,18 @@ use crate::{group::Account, lane::Lane, routing::Instance, shard::command::Comma
 /// How long a look at a lane that is busy may take.
 const LANE_LIMIT: Duration = Duration::from_millis(200);
 
+/// What falls, too; everything else is counted since the start. Names as in [`Statistics::counters`], those of shards without
+/// the word in front.
+pub const LEVELS: [&str; 7] = [
+    "client_connections",
+    "connections_bytes_held",
+    "connections_open",
+    "on_epoll",
+    "on_io_uring",
+    "series_cache_bytes",
+    "series_cached",
+];
+
 /// A task that is counted.
 pub struct Counted {
     pub name: String,
