@@ -85,10 +85,10 @@ struct Input<'a> {
 
 impl Shape {
     fn reduce(&self, input: Input<'_>, scratch: &mut Scratch, out: &mut Outlet<'_>) -> Result<(), Fault> {
-        if accumulates(&self.function) {
-            return self.accumulate(input, out);
-        }
         let Scratch { samples, floats, keys } = scratch;
+        if accumulates(&self.function) {
+            return self.accumulate(input, floats, out);
+        }
         if let InfluxQlFunction::Percentile(percent) = &self.function
             && input.rows.floats(self.field, floats)
         {
@@ -196,10 +196,43 @@ impl Shape {
         out.error("failed to realize reduce context from fields", &error);
     }
 
-    fn accumulate(&self, input: Input<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
+    fn accumulate(&self, input: Input<'_>, floats: &mut Vec<f64>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         let mut accumulator = Accumulator::default();
+        // Where all rows have a float, none is asked for its fields.
+        let chosen = match input.rows.floats(self.field, floats) {
+            true => self.push_floats(input.rows, floats, &mut accumulator),
+            false => self.push_fields(input.rows, &mut accumulator, out),
+        };
+        let Some(value) = accumulator.result(&self.function) else { return Ok(()) };
+        // On a stream a run without a usable point gives nothing at all.
+        if accumulator.count() == 0 && self.wants == EdgeType::Stream {
+            return Ok(());
+        }
+        if is_choice(&self.function) {
+            return self.emit_row(input, chosen, value, accumulator.chosen_time(), out);
+        }
+        self.emit_value(input, Some(value), point_time(&self.function, accumulator.count()), out)
+    }
+
+    /// Gives the row that the function chose, if it does such a thing.
+    fn push_floats<'a>(&self, rows: Rows<'a>, floats: &[f64], accumulator: &mut Accumulator) -> Option<RowRef<'a>> {
         let mut chosen = None;
-        for row in input.rows.iter() {
+        for (row, value) in rows.iter().zip(floats) {
+            if accumulator.push(&self.function, row.time(), &Value::Float(*value)) == Taken::Chosen {
+                chosen = Some(row);
+            }
+        }
+        chosen
+    }
+
+    fn push_fields<'a>(
+        &self,
+        rows: Rows<'a>,
+        accumulator: &mut Accumulator,
+        out: &mut Outlet<'_>,
+    ) -> Option<RowRef<'a>> {
+        let mut chosen = None;
+        for row in rows.iter() {
             let Some(value) = row.field(self.field) else {
                 if accumulator.kind().is_none() {
                     self.missing(out);
@@ -214,15 +247,7 @@ impl Shape {
                 Taken::Yes | Taken::Skipped => {}
             }
         }
-        let Some(value) = accumulator.result(&self.function) else { return Ok(()) };
-        // On a stream a run without a usable point gives nothing at all.
-        if accumulator.count() == 0 && self.wants == EdgeType::Stream {
-            return Ok(());
-        }
-        if is_choice(&self.function) {
-            return self.emit_row(input, chosen, value, accumulator.chosen_time(), out);
-        }
-        self.emit_value(input, Some(value), point_time(&self.function, accumulator.count()), out)
+        chosen
     }
 
     fn emit_value(
