@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dataplane::{
     causes::with_causes,
-    template::{EventData, Template, TemplateError},
+    template::{EventData, Template},
 };
 use reqwest::{
     Url,
@@ -50,14 +50,13 @@ impl Receiver {
     pub async fn events(&mut self, items: &[Item], mut done: impl FnMut(&Item, Result<(), DeliveryError>)) {
         let (mut posted, mut bodies) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         for item in items {
-            let failed = |error: TemplateError| DeliveryError::Http(error.to_string());
-            match (self.body(item).map_err(failed), self.address(item)) {
-                (Ok(body), Ok(None)) => {
+            match self.letter(item) {
+                Ok((body, None)) => {
                     posted.push(item);
                     bodies.push(body);
                 }
-                (Ok(body), Ok(Some(url))) => done(item, self.alone(&body, Some(url)).await),
-                (Err(error), _) | (_, Err(error)) => done(item, Err(error)),
+                Ok((body, Some(url))) => done(item, self.alone(&body, Some(url)).await),
+                Err(error) => done(item, Err(error)),
             }
         }
         let mut posted = posted.into_iter();
@@ -69,21 +68,25 @@ impl Receiver {
         self.deliver(&bodies, done).await;
     }
 
-    fn body(&self, item: &Item) -> Result<String, TemplateError> {
+    /// What is posted of an event; and where, if that depends on it.
+    fn letter(&self, item: &Item) -> Result<(String, Option<Url>), DeliveryError> {
         let json = to_json(&item.event, item.previous);
-        let Some(template) = &self.body else { return Ok(json) };
-        let mut body = String::new();
-        template.render_event(&EventData::new(&item.event, item.previous, json), &mut body)?;
-        Ok(body)
-    }
-
-    /// Where an event goes, if that depends on it.
-    fn address(&self, item: &Item) -> Result<Option<Url>, DeliveryError> {
-        let Some(template) = &self.url else { return Ok(None) };
-        let data = EventData::new(&item.event, item.previous, to_json(&item.event, item.previous));
-        let mut url = String::new();
-        template.render_event(&data, &mut url).map_err(|error| DeliveryError::Http(error.to_string()))?;
-        Url::parse(&url).map(Some).map_err(|error| DeliveryError::Http(format!("invalid URL {url:?}: {error}")))
+        if self.body.is_none() && self.url.is_none() {
+            return Ok((json, None));
+        }
+        let data = EventData::new(&item.event, item.previous, json.clone());
+        let render = |template: &Template| {
+            let mut text = String::new();
+            let rendered = template.render_event(&data, &mut text);
+            rendered.map(|()| text).map_err(|error| DeliveryError::Http(error.to_string()))
+        };
+        let body = self.body.as_ref().map_or(Ok(json), render)?;
+        let Some(template) = &self.url else { return Ok((body, None)) };
+        let url = render(template)?;
+        match Url::parse(&url) {
+            Ok(url) => Ok((body, Some(url))),
+            Err(error) => Err(DeliveryError::Http(format!("invalid URL {url:?}: {error}"))),
+        }
     }
 
     /// Posts bodies in order; `done` hears of each.
@@ -198,12 +201,12 @@ mod tests {
         let post = Post { url: "http://h/".into(), template: Some(template.into()), ..Post::default() };
         let receiver = Receiver::new(&post);
         assert_eq!(
-            receiver.body(&item()).unwrap(),
+            receiver.letter(&item()).unwrap().0,
             "CRITICAL 1s OK cpu a [2020-09-13 12:26:40.123 +0000 UTC 95 1e+06] \"it is \\\"hot\\\"\""
         );
         assert!(receiver.request.unwrap().headers().get(CONTENT_TYPE).is_none());
         let plain = Receiver::new(&Post { url: "http://h/".into(), ..Post::default() });
-        assert!(plain.body(&item()).unwrap().starts_with("{\"id\":\"cpu:a b\","));
+        assert!(plain.letter(&item()).unwrap().0.starts_with("{\"id\":\"cpu:a b\","));
         assert_eq!(plain.request.unwrap().headers()[CONTENT_TYPE], "application/json");
     }
 
@@ -211,8 +214,8 @@ mod tests {
     fn the_address_may_depend_on_the_event() {
         let post = Post { url: "http://h/{{ urlquery .ID }}?l={{ .Level }}".into(), ..Post::default() };
         let receiver = Receiver::new(&post);
-        assert_eq!(receiver.address(&item()).unwrap().unwrap().as_str(), "http://h/cpu%3Aa+b?l=CRITICAL");
-        assert!(Receiver::new(&Post { url: "{{ .Level }}".into(), ..post }).address(&item()).is_err());
+        assert_eq!(receiver.letter(&item()).unwrap().1.unwrap().as_str(), "http://h/cpu%3Aa+b?l=CRITICAL");
+        assert!(Receiver::new(&Post { url: "{{ .Level }}".into(), ..post }).letter(&item()).is_err());
     }
 
     #[test]
