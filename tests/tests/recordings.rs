@@ -336,6 +336,26 @@ fn an_archive_of_kapacitor_is_imported_and_replays() {
     assert_eq!(ended(&server, "/replays/q")["error"], error);
 }
 
+/// A clock that was wrong for one point: what goes by time runs through eleven days, not through two centuries.
+#[test]
+fn a_gap_of_centuries_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [0_i64, 7_000_000_000, 1_600_000_000].map(|second| format!("d\nr\ncpu v=1 {second}000000000\n"));
+    let mut file = GzEncoder::new(std::fs::File::create(folder.path().join("r.srpl")).unwrap(), Compression::fast());
+    file.write_all(lines.concat().as_bytes()).unwrap();
+    file.finish().unwrap();
+    let server = Server::start(2, &[("KAPACITOR_REPLAY_DIR", &folder.path().to_string_lossy())]).unwrap();
+    let script = "var cpu = stream|from().measurement('cpu')\n cpu|stats(1s)|derivative('emitted')\n\
+                  cpu|barrier().idle(1s)|window().period(1m).every(1m)|count('v')\n\
+                  cpu|deadman(1.0, 10s).stateChangesOnly()";
+    define(&server, "t", script);
+    let body = json!({ "id": "p", "task": "t", "recording": "r", "recording-time": true });
+    assert_eq!(call(&server, "POST", "/replays", Some(body)).unwrap().0, 201);
+    let replay = ended(&server, "/replays/p");
+    assert_eq!((&replay["status"], &replay["error"]), (&json!("finished"), &json!("")));
+    assert_eq!(replay["stats"]["node-stats"]["from1"]["collected"], 3);
+}
+
 /// More events than a handler's queue holds, to a receiver that is slower than the replay.
 #[test]
 fn a_replay_waits_for_its_handlers() {

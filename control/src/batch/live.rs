@@ -80,6 +80,24 @@ pub fn start(
     Loops { handles: queries.into_iter().enumerate().map(start).collect(), begin }
 }
 
+/// Longest sleep before a tick: until it is noticed that the clock was set.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+/// Waits until the wall clock says `tick`; `false` if it was set back meanwhile, so that ticks count from there.
+async fn reached(tick: i64, now: impl Fn() -> i64) -> bool {
+    let mut before = now();
+    while before < tick {
+        let wait = Duration::from_nanos(tick.saturating_sub(before).unsigned_abs());
+        tokio::time::sleep(wait.min(CLOCK_CHECK)).await;
+        let after = now();
+        if after < before {
+            return false;
+        }
+        before = after;
+    }
+    true
+}
+
 struct Live {
     query: Query,
     source: u16,
@@ -93,11 +111,12 @@ struct Live {
 impl Live {
     async fn run(mut self) {
         let now = dataplane::clock::now;
-        let started = now();
-        let mut begun = started;
+        let (mut started, mut begun) = (now(), now());
         while let Some(tick) = self.query.schedule.live(started, begun) {
-            let wait = u64::try_from(tick.saturating_sub(now())).unwrap_or(0);
-            tokio::time::sleep(Duration::from_nanos(wait)).await;
+            if !reached(tick, now).await {
+                (started, begun) = (now(), now());
+                continue;
+            }
             begun = now().max(tick);
             match self.query.ask(&self.clusters, tick, true, begun).await {
                 Ok(asked) if asked.batches == 0 => {}
@@ -153,5 +172,32 @@ impl Live {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// A clock that says one of these times after the other, in milliseconds, and then the last one.
+    fn clock(times: &[i64]) -> impl Fn() -> i64 {
+        let left = RefCell::new(times.iter().rev().map(|time| time * 1_000_000).collect::<Vec<_>>());
+        move || {
+            let mut left = left.borrow_mut();
+            let last = *left.last().unwrap();
+            if left.len() > 1 { left.pop().unwrap() } else { last }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tick_is_waited_for_by_the_clock_however_it_is_set() {
+        assert!(reached(5_000_000, clock(&[0, 3, 6])).await);
+        assert!(reached(5_000_000, clock(&[7])).await);
+        // An hour that the machine slept.
+        assert!(reached(5_000_000, clock(&[0, 3_600_000])).await);
+        // An hour back.
+        assert!(!reached(5_000_000, clock(&[0, -3_600_000])).await);
     }
 }

@@ -14,6 +14,13 @@ use crate::{
     tags::TagSet,
 };
 
+/// How late a timer may be and still be run for each of its times: a busy shard makes up for them, a machine that slept
+/// does not. Nanoseconds.
+const MAKE_UP_MAX: i64 = 60_000_000_000;
+
+/// How often timers of a task are run at once: those of 11 days at intervals of ten seconds.
+const WAKES_MAX: usize = 100_000;
+
 /// The operators of one task on one shard.
 pub struct Task {
     pub(super) slots: Vec<Slot>,
@@ -64,24 +71,48 @@ impl Task {
 
     /// Time has come to `now`: wakes every operator whose time came, in order of those times. Live tasks are told by the
     /// clock of their shard, replays by the times of what they replay.
+    ///
+    /// At [`WAKES_MAX`] of them what is left is due once: a gap of years, or an interval of a nanosecond, must end, too.
     pub fn advance(&mut self, now: i64) -> Result<(), Fault> {
-        while let Some((slot, due)) = self.context.timers.pop(now) {
-            self.context.now = due;
-            self.run(slot, |operator, out| operator.wake(due, out))?;
+        if self.wake(now, WAKES_MAX)? == WAKES_MAX {
+            self.context.timers.skip(now);
+            self.wake(now, WAKES_MAX)?;
         }
         self.context.now = now;
         Ok(())
     }
 
+    /// Wakes those whose time has come, `most` times at most; returns how often.
+    fn wake(&mut self, now: i64, most: usize) -> Result<usize, Fault> {
+        let mut wakes = 0;
+        while wakes < most
+            && let Some((slot, due)) = self.context.timers.pop(now)
+        {
+            self.context.now = due;
+            self.run(slot, |operator, out| operator.wake(due, out))?;
+            wakes += 1;
+        }
+        Ok(wakes)
+    }
+
+    /// As [`Task::advance`] by the wall clock: what was missed for long, by a machine that slept or a clock that was set, is not
+    /// made up for.
+    pub fn keep_up(&mut self, now: i64) -> Result<(), Fault> {
+        if now.saturating_sub(self.next_wake()) > MAKE_UP_MAX {
+            self.context.timers.skip(now);
+        }
+        self.advance(now)
+    }
+
+    /// The wall clock was set back: what is due in a second stays so.
+    pub fn set_back(&mut self, by: i64) {
+        self.context.timers.set_back(by);
+        self.slots.iter_mut().for_each(|slot| slot.operator.set_back(by));
+    }
+
     /// When [`Task::advance`] has something to do.
     pub fn next_wake(&self) -> i64 {
         self.context.timers.next()
-    }
-
-    /// As [`Task::advance`] after a time that nobody was awake in: what was missed is not made up for.
-    pub fn skip_to(&mut self, now: i64) -> Result<(), Fault> {
-        self.context.timers.skip(now);
-        self.advance(now)
     }
 
     /// Runs a batch from a query node on; `slot` is that node's index.
@@ -264,5 +295,84 @@ pub(super) fn named(slots: &[Slot], fault: Fault, index: usize) -> Fault {
     match slots.get(index) {
         Some(slot) if fault.node.is_empty() => Fault { node: slot.name.to_string(), ..fault },
         _ => fault,
+    }
+}
+
+/// Clocks that jump (reference: the design's faults): nothing waits for ever, and nothing takes for ever.
+#[cfg(test)]
+mod tests {
+    use proto::plan::{Barrier, BarrierClock, EdgeType, NodeKind, Stats};
+
+    use super::*;
+    use crate::{
+        node::testing::{Bench, SECOND, from, log},
+        value::Value,
+    };
+
+    const V: Value = Value::Int(1);
+
+    fn stats(interval: i64) -> NodeKind {
+        NodeKind::Stats(Stats { watched: 1, interval, align: false })
+    }
+
+    fn bench(behind: NodeKind) -> Bench {
+        let parents = if matches!(behind, NodeKind::Stats(_)) { vec![] } else { vec![1] };
+        Bench::new(vec![
+            (vec![0], EdgeType::Stream, from("", &["host"])),
+            (parents, EdgeType::Stream, behind),
+            (vec![2], EdgeType::Stream, log()),
+        ])
+    }
+
+    #[test]
+    fn a_gap_of_centuries_ends() {
+        let mut bench = bench(stats(SECOND));
+        bench.point("m", "host=a", 1, V, 1).advance(250 * 365 * 86_400);
+        let woken = bench.out().len();
+        assert!((WAKES_MAX..WAKES_MAX + 10).contains(&woken), "{woken}");
+        bench.advance(250 * 365 * 86_400 + 1);
+        assert_eq!(bench.out().len(), woken + 1);
+    }
+
+    #[test]
+    fn an_interval_that_nobody_can_keep_up_with_leaves_time_for_others() {
+        let mut bench = bench(stats(1));
+        bench.task.keep_up(2 * SECOND).unwrap();
+        assert!(bench.out().len() <= WAKES_MAX + 10);
+        assert!(bench.task.next_wake() > 2 * SECOND);
+    }
+
+    #[test]
+    fn what_a_live_task_slept_through_is_due_once() {
+        let mut bench = bench(stats(SECOND));
+        bench.task.keep_up(3 * SECOND).unwrap();
+        assert_eq!(bench.out().len(), 3);
+        bench.task.keep_up(3_600 * SECOND).unwrap();
+        assert_eq!(bench.out().len(), 4);
+        bench.task.keep_up(3_601 * SECOND).unwrap();
+        assert_eq!(bench.out().len(), 5);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_stops_nothing() {
+        let hour = 3_600;
+        for clock in [BarrierClock::Idle(10 * SECOND), BarrierClock::Period(10 * SECOND)] {
+            let mut bench = Bench::new(vec![
+                (vec![0], EdgeType::Stream, from("", &["host"])),
+                (vec![1], EdgeType::Stream, NodeKind::Barrier(Barrier { clock: clock.clone(), delete: true })),
+                (vec![], EdgeType::Stream, stats(10 * SECOND)),
+                (vec![3], EdgeType::Stream, log()),
+            ]);
+            bench.task.keep_up(hour * SECOND).unwrap();
+            bench.point("m", "host=a", hour + 1, V, hour + 1).advance(hour + 5);
+            let held = |bench: &mut Bench| bench.task.statistics()[2].working_cardinality;
+            assert_eq!((held(&mut bench), bench.out().len()), (1, 1), "{clock:?}");
+            // An hour earlier.
+            bench.task.set_back(hour * SECOND);
+            bench.task.keep_up(9 * SECOND).unwrap();
+            assert_eq!((held(&mut bench), bench.out().len()), (1, 1), "{clock:?}");
+            bench.task.keep_up(12 * SECOND).unwrap();
+            assert_eq!((held(&mut bench), bench.out().len()), (0, 2), "{clock:?}");
+        }
     }
 }

@@ -96,11 +96,19 @@ impl BatchLane {
             self.now = now;
             return self.task.start(now).map_err(failure);
         }
-        self.now = self.now.max(now);
-        if self.task.next_wake() > self.now {
-            return Ok(());
+        if self.manner.follows_data {
+            self.now = self.now.max(now);
+        } else {
+            if let Some(by) = clock::set_back(self.now, now) {
+                self.task.set_back(by);
+            }
+            self.now = now;
         }
-        self.task.advance(self.now).map_err(failure)
+        match self.task.next_wake() <= self.now {
+            true if self.manner.follows_data => self.task.advance(self.now).map_err(failure),
+            true => self.task.keep_up(self.now).map_err(failure),
+            false => Ok(()),
+        }
     }
 
     pub fn http_out(&self, endpoint: &str) -> Option<HttpOutPart> {

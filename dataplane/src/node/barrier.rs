@@ -167,6 +167,19 @@ impl Operator for Barrier {
         Ok(())
     }
 
+    fn set_back(&mut self, by: i64) {
+        let periodic = matches!(self.clock, BarrierClock::Period(_));
+        for (_, clock) in self.state.clocks.iter_mut() {
+            (clock.due, clock.queued) = (clock.due - by, clock.queued - by);
+            // Marks of the clock's own time; those of idle groups are of their points.
+            if periodic && clock.mark != i64::MIN {
+                clock.mark -= by;
+            }
+        }
+        self.state.due =
+            std::mem::take(&mut self.state.due).into_iter().map(|(time, group)| (time - by, group)).collect();
+    }
+
     fn bytes(&self) -> usize {
         self.state.clocks.bytes(|_| 2 * size_of::<(i64, u32)>())
     }

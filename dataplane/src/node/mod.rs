@@ -139,6 +139,10 @@ pub trait Operator {
         Ok(())
     }
 
+    /// The wall clock was set back by `by` nanoseconds: so is what was asked for by [`Outlet::wake_at`], and an operator that
+    /// keeps times of its own sets them back, too.
+    fn set_back(&mut self, _by: i64) {}
+
     /// The answer to the request with this ticket (an HTTP status, 0 for none): errors are counted, parked work goes on.
     fn resume(&mut self, _ticket: u64, _status: u16, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())

@@ -115,7 +115,8 @@ impl ErrorLog {
 
     /// How many were held back since the last line, if a line may be written now.
     fn admit(&mut self, now: i64) -> Option<u64> {
-        if now < self.next {
+        // Later than that only where the clock was set back.
+        if now < self.next && self.next - now <= Self::INTERVAL {
             self.held_back += 1;
             return None;
         }

@@ -44,6 +44,12 @@ impl Timers {
         (*due <= now && *due != NEVER).then(|| (slot, std::mem::replace(due, NEVER)))
     }
 
+    /// The clock was set back by `by`: what is due in a second stays so.
+    pub fn set_back(&mut self, by: i64) {
+        self.due.iter_mut().filter(|due| **due != NEVER).for_each(|due| *due -= by);
+        self.next = if self.next == NEVER { NEVER } else { self.next - by };
+    }
+
     /// Times before `now` become `now`: what was missed (a machine that slept) is not made up for.
     pub fn skip(&mut self, now: i64) {
         self.due.iter_mut().for_each(|due| *due = (*due).max(now));
@@ -68,6 +74,17 @@ mod tests {
         assert_eq!(timers.pop(30), Some((1, 20)));
         assert_eq!(timers.pop(30), None);
         assert_eq!(timers.next(), NEVER);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_later() {
+        let mut timers = Timers::new(2);
+        timers.set_back(1);
+        assert_eq!((timers.next(), timers.pop(i64::MAX)), (NEVER, None));
+        timers.set(1, 1_010);
+        timers.set_back(1_000);
+        assert_eq!((timers.pop(9), timers.pop(10), timers.next()), (None, Some((1, 10)), 10));
+        assert_eq!((timers.pop(i64::MAX - 1), timers.next()), (None, NEVER));
     }
 
     #[test]

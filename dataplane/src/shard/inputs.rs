@@ -58,7 +58,7 @@ impl Input {
         let counters = &self.counters;
         add(&counters.points_parse_fail, count);
         let now = now.unsigned_abs();
-        if now.saturating_sub(counters.logged.load(Ordering::Relaxed)) < LOG_PERIOD {
+        if now.abs_diff(counters.logged.load(Ordering::Relaxed)) < LOG_PERIOD {
             add(&counters.unlogged, count);
             return;
         }

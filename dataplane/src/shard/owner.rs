@@ -25,12 +25,8 @@ use crate::{
     value::{Field, Value},
 };
 
-/// How late a timer may be and still be run for each of its times: a busy shard makes up for them, a machine that slept
-/// does not. Nanoseconds.
-const MAKE_UP_MAX: i64 = 60_000_000_000;
-
 /// How often the bytes of a task that gets points are counted, nanoseconds.
-const WEIGH_INTERVAL: i64 = 1_000_000_000;
+const WEIGH_INTERVAL: u64 = 1_000_000_000;
 
 /// A task on this shard.
 struct Running {
@@ -460,7 +456,7 @@ impl Owner {
                     continue;
                 }
                 running.rate.add(rows.len() as u64, now);
-                if now.saturating_sub(running.weighed) >= WEIGH_INTERVAL {
+                if now.abs_diff(running.weighed) >= WEIGH_INTERVAL {
                     running.weighed = now;
                     running.task.weigh();
                     crowded |= running.task.wants_fresh_routes();
@@ -502,13 +498,16 @@ impl Owner {
     /// Wakes operators whose time has come.
     pub fn advance(&mut self, now: i64, mut failed: impl FnMut(Failure)) {
         for running in self.tasks.iter_mut().filter(|running| !running.failed) {
-            let late = now.saturating_sub(running.task.next_wake());
-            let done = if late > MAKE_UP_MAX { running.task.skip_to(now) } else { running.task.advance(now) };
-            if let Err(fault) = done {
+            if let Err(fault) = running.task.keep_up(now) {
                 running.failed = true;
                 failed(Failure { instance: running.instance, error: fault.to_string() });
             }
         }
+    }
+
+    /// The wall clock was set back.
+    pub fn set_back(&mut self, by: i64) {
+        self.tasks.iter_mut().for_each(|running| running.task.set_back(by));
     }
 
     /// The answer that an operator waits for.

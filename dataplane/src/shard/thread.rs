@@ -105,8 +105,10 @@ pub(super) struct Thread {
     /// Commands in order, until what was accepted before each has run.
     waiting: VecDeque<(Mark, Command)>,
     drained: Option<oneshot::Sender<()>>,
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970, for tasks.
     pub(super) now: i64,
+    /// By [`clock::steady`], as what stands below: for what waits, and for how long.
+    pub(super) steady: i64,
     timers_checked: i64,
     swept: i64,
     /// When the cache of series was looked at.
@@ -168,6 +170,7 @@ impl Thread {
             waiting: VecDeque::new(),
             drained: None,
             now: clock::now(),
+            steady: clock::steady(),
             timers_checked: 0,
             swept: 0,
             refreshed: 0,
@@ -179,21 +182,34 @@ impl Thread {
         let sleep = if self.has_work() { Some(Duration::ZERO) } else { self.sleep() };
         self.reactor.wait(sleep)?;
         self.wake.stay_awake();
-        self.now = clock::now();
+        self.tell(clock::now(), clock::steady());
         Ok(self.work())
+    }
+
+    fn tell(&mut self, now: i64, steady: i64) {
+        if let Some(by) = clock::set_back(self.now, now) {
+            tracing::warn!(
+                service = "run",
+                shard = self.shard.index,
+                seconds = by as f64 / 1e9,
+                "the clock was set back"
+            );
+            self.shard.owner.set_back(by);
+        }
+        (self.now, self.steady) = (now, steady);
     }
 
     /// What a turn does once its events are there; returns whether there is another one.
     pub(super) fn work(&mut self) -> bool {
-        let Thread { reactor, shard, connections, ports, inbox, now, .. } = self;
-        let end = clock::now().saturating_add(TURN);
+        let Thread { reactor, shard, connections, ports, inbox, now, steady, .. } = self;
+        let end = clock::steady().saturating_add(TURN);
         while inbox.run(&mut shard.owner, &shard.effects, *now) {
             match inbox.done() {
                 Some((receiver, block)) if receiver == shard.index => shard.receiver.recycle(block),
                 Some((receiver, block)) => inbox.give_back(receiver, block),
                 None => {}
             }
-            if clock::now() > end {
+            if clock::steady() > end {
                 break;
             }
         }
@@ -202,25 +218,25 @@ impl Thread {
             shard.receiver.recycle(block);
         }
         shard.outbound.push();
-        connections.answer(reactor, shard, *now);
+        connections.answer(reactor, shard, *steady);
         for _ in 0..events {
             let Some(event) = reactor.next_event() else { break };
             match event {
                 Event::Received(token, buffer) => {
                     connections.received(shard, token, reactor.bytes(&buffer));
                     reactor.give_back(buffer);
-                    connections.settle(reactor, token, *now);
+                    connections.settle(reactor, token, *steady);
                 }
-                Event::Ended(token) => connections.ended(reactor, shard, token, *now),
-                Event::Writable(token) => connections.writable(reactor, shard, token, *now),
+                Event::Ended(token) => connections.ended(reactor, shard, token, *steady),
+                Event::Writable(token) => connections.writable(reactor, shard, token, *steady),
                 Event::Removed(token) => connections.removed(shard, token),
                 Event::Readable(token) => ports.readable(token),
             }
         }
-        connections.work(reactor, shard, *now);
+        connections.work(reactor, shard, *steady);
         shard.reingest.clone().turn(shard);
         ports.turn(shard, *now);
-        connections.make_room(reactor, shard, *now);
+        connections.make_room(reactor, shard, *steady);
         self.timers();
         let goes_on = self.command();
         if self.connections.count() == 0
@@ -256,24 +272,24 @@ impl Thread {
     }
 
     fn timers(&mut self) {
-        let Thread { reactor, shard, connections, now, .. } = self;
-        if now.saturating_sub(self.timers_checked) >= TIMER_CHECK {
-            self.timers_checked = *now;
+        let Thread { reactor, shard, connections, now, steady, .. } = self;
+        if steady.saturating_sub(self.timers_checked) >= TIMER_CHECK {
+            self.timers_checked = *steady;
             if shard.owner.next_wake() <= *now {
                 shard.owner.advance(*now, |failure| {
                     let _ = shard.effects.failures.send(failure);
                 });
             }
         }
-        if now.saturating_sub(self.refreshed) >= CLOCK_CHECK.as_nanos() as i64 {
-            self.refreshed = *now;
-            if shard.receiver.cache.refresh(*now) {
+        if steady.saturating_sub(self.refreshed) >= CLOCK_CHECK.as_nanos() as i64 {
+            self.refreshed = *steady;
+            if shard.receiver.cache.refresh(*steady) {
                 shard.forget_series();
             }
         }
-        if connections.has_deadlines(shard.draining) && now.saturating_sub(self.swept) >= SWEEP.as_nanos() as i64 {
-            self.swept = *now;
-            connections.sweep(reactor, shard, *now);
+        if connections.has_deadlines(shard.draining) && steady.saturating_sub(self.swept) >= SWEEP.as_nanos() as i64 {
+            self.swept = *steady;
+            connections.sweep(reactor, shard, *steady);
         }
     }
 
@@ -291,7 +307,7 @@ impl Thread {
             }
             match self.commands.try_recv() {
                 Ok(Command::Connection(handover)) => {
-                    self.connections.connect(&mut self.reactor, &mut self.shard, handover, self.now);
+                    self.connections.connect(&mut self.reactor, &mut self.shard, handover, self.steady);
                 }
                 Ok(command) => self.waiting.push_back((self.inbox.mark(), command)),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
@@ -301,13 +317,13 @@ impl Thread {
     }
 
     fn carry_out(&mut self, command: Command) {
-        let Thread { shard, now, .. } = self;
+        let Thread { shard, now, steady, .. } = self;
         match command {
             Command::Connection(handover) => {
-                self.connections.connect(&mut self.reactor, shard, handover, *now);
+                self.connections.connect(&mut self.reactor, shard, handover, *steady);
             }
             Command::Lines { stream, input } => {
-                self.connections.stream(&mut self.reactor, shard, stream, input, *now);
+                self.connections.stream(&mut self.reactor, shard, stream, input, *steady);
             }
             Command::Datagrams { socket, input } => self.ports.open(&mut self.reactor, socket, input),
             Command::Start { instance, plan, route, epoch, account, reply } => {
@@ -361,7 +377,7 @@ impl Thread {
             Command::Drain { reply } => {
                 shard.draining = true;
                 self.ports.close(&mut self.reactor);
-                self.connections.drain(&mut self.reactor, shard, *now);
+                self.connections.drain(&mut self.reactor, shard, *steady);
                 self.drained = Some(reply);
             }
         }

@@ -103,7 +103,7 @@ impl Stand {
     }
 
     fn pass(&mut self, seconds: i64) {
-        self.thread.now += seconds * SECOND;
+        self.thread.steady += seconds * SECOND;
         self.turns();
     }
 
@@ -249,7 +249,7 @@ fn a_refused_connection_is_cut_however_much_it_sends() {
         assert_eq!(status(&stand.answer(&mut client)), "413");
         for _ in 0..3 {
             assert!(!stand.send(&mut client, b"and more"));
-            stand.thread.now += SECOND * 2 / 5;
+            stand.thread.steady += SECOND * 2 / 5;
             stand.turns();
         }
         assert_eq!(stand.thread.connections.count(), 0, "{receive:?}");
