@@ -92,6 +92,10 @@ pub fn all(api: &Api, statistics: &Statistics) -> Vec<Statistic> {
     for (topic, collected) in api.alerts.collected() {
         put("topics", &[("id", &*topic)], vec![count("collected", collected)]);
     }
+    for (cluster, topic, (written, errors)) in api.alerts.kafka() {
+        let values = vec![count("write_errors", errors), count("write_messages", written)];
+        put("kafka", &[("cluster", &*cluster), ("topic", &*topic)], values);
+    }
     for (bind, values) in udp(statistics) {
         put("udp", &[("bind", &*bind)], values);
     }

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod fuzz;
 pub mod http;
 pub mod influxdb;
+pub mod kafka;
 pub mod load;
 pub mod pending;
 pub mod process;

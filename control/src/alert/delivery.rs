@@ -160,14 +160,24 @@ impl Worker {
 
     /// Sends events to a service of the configuration.
     async fn serve(&mut self, kind: &str, options: &str) {
-        let Some(surroundings) = self.alerts.upgrade().map(|alerts| alerts.surroundings()) else { return };
+        let Some(alerts) = self.alerts.upgrade() else { return };
+        let (surroundings, writers) = (alerts.surroundings(), alerts.shared.kafka.clone());
+        drop(alerts);
         let options = serde_json::from_str(options).unwrap_or_default();
         // What a handler names was checked when it was defined.
-        let Ok(deliver) = service::Deliver::new(kind, options, surroundings) else { return };
+        let Ok(deliver) = service::Deliver::new(kind, options, surroundings, writers) else { return };
+        let mut items = Vec::new();
         while let Some(item) = self.next().await {
-            let sent = tokio::time::timeout(TIMEOUT, deliver.event(&item.event)).await;
-            let sent = sent.unwrap_or_else(|_| Err(service::ServiceError(format!("no answer within {TIMEOUT:?}"))));
-            self.delivered(kind, &item, sent);
+            items.push(item);
+            let together = deliver.together();
+            let end = tokio::time::Instant::now() + together.wait;
+            while items.len() < together.most
+                && let Ok(Some(item)) = tokio::time::timeout_at(end, self.next()).await
+            {
+                items.push(item);
+            }
+            deliver.events(&items, TIMEOUT, |item, sent| self.delivered(kind, item, sent)).await;
+            items.clear();
         }
     }
 

@@ -22,6 +22,7 @@ use std::{
 use proto::{message::AlertEvent, plan::TopicLevel, value::Level};
 
 use crate::{
+    kafka::Writers,
     store::HandlerTable,
     tick::{Endpoint, NodeHandlers},
 };
@@ -76,6 +77,8 @@ struct Shared {
     table: HandlerTable,
     endpoints: Endpoints,
     surroundings: Arc<dyn service::Surroundings>,
+    /// Shared by all handlers that write to Kafka.
+    kafka: Arc<Writers>,
     counters: Arc<delivery::Counters>,
     /// Events that wait for one handler.
     buffer_length: usize,
@@ -105,6 +108,7 @@ impl Alerts {
             table,
             endpoints,
             surroundings,
+            kafka: Arc::default(),
             counters: Arc::default(),
             buffer_length,
         };
@@ -122,6 +126,21 @@ impl Alerts {
             let own = node.handlers.iter().map(start).collect();
             self.topics().entry(node.topic.clone()).or_default().show(own);
         }
+    }
+
+    /// Why handlers of a task cannot be: the configuration lacks what they name.
+    pub fn check(&self, nodes: &[NodeHandlers]) -> Result<(), String> {
+        nodes.iter().flat_map(|node| &node.handlers).try_for_each(|spec| {
+            let checked = self.check_configured(spec);
+            checked.map_err(|(kind, error)| format!("failed to create {kind} handler: {error}"))
+        })
+    }
+
+    /// The kind of a handler that cannot be, and why.
+    fn check_configured<'a>(&self, spec: &'a spec::HandlerSpec) -> Result<(), (&'a str, String)> {
+        let spec::HandlerSpec::Service { kind, options } = spec else { return Ok(()) };
+        let options = serde_json::from_str(options).unwrap_or_default();
+        service::check_configured(kind, options, &*self.shared.surroundings).map_err(|error| (kind.as_str(), error))
     }
 
     /// Ends the handlers of a task's own topics; events that wait are still delivered. `forget` drops what the topics
@@ -242,6 +261,11 @@ impl Alerts {
     /// Name and number of events collected of every topic that has any.
     pub fn collected(&self) -> Vec<(String, u64)> {
         self.topics().iter().map(|(name, topic)| (name.clone(), topic.collected)).collect()
+    }
+
+    /// Cluster and topic of Kafka, and how many records were written there and were not.
+    pub fn kafka(&self) -> Vec<(String, String, (u64, u64))> {
+        self.shared.kafka.counts()
     }
 
     /// Delivered, failed and dropped events.

@@ -93,9 +93,6 @@ pub enum SpecError {
     Unusable(String),
 }
 
-/// Kinds of the original that are not built.
-const NOT_BUILT: [&str; 1] = ["kafka"];
-
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct PostOptions {
@@ -250,9 +247,6 @@ impl TopicHandler {
                 service::check(kind, self.options.clone())
                     .map_err(|error| format!("failed to decode options of kind {kind:?}: {error}"))?;
                 HandlerSpec::Service { kind: kind.to_owned(), options: self.options.to_string() }
-            }
-            kind if NOT_BUILT.contains(&kind) => {
-                return Err(format!("handlers of kind {kind:?} are not supported by this version"));
             }
             kind => return Err(format!("unsupported action kind {kind:?}")),
         })

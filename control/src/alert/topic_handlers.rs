@@ -42,6 +42,7 @@ impl Alerts {
             return Err(HandlerError::Exists(handler.id));
         }
         let (spec, condition) = handler.build(&*self.shared.endpoints)?;
+        self.check_configured(&spec).map_err(|(_, error)| SpecError::Unusable(error))?;
         self.shared.table.replace(None, &handler)?;
         let running = self.start_handler(&handler.topic, spec, condition);
         self.topics().entry(handler.topic.clone()).or_default().defined.insert(handler.id.clone(), running);
@@ -65,6 +66,7 @@ impl Alerts {
             return Err(HandlerError::Exists(handler.id));
         }
         let (spec, condition) = handler.build(&*self.shared.endpoints)?;
+        self.check_configured(&spec).map_err(|(_, error)| SpecError::Unusable(error))?;
         self.shared.table.replace(Some(id), &handler)?;
         let running = self.start_handler(topic, spec, condition);
         let mut topics = self.topics();

@@ -7,6 +7,7 @@ use dataplane::{
 use toml::Table;
 
 use super::{Config, HttpPost, Influxdb};
+use crate::kafka::sasl::Mechanism;
 
 type Checked = Result<(), String>;
 
@@ -213,7 +214,8 @@ fn service(name: &str, table: &Table) -> Checked {
     match name {
         "alerta" | "hipchat" | "talk" | "slack" => needs("url", "must specify url").and_then(|()| url("url")),
         "kafka" => match table.get("brokers").and_then(toml::Value::as_array) {
-            Some(brokers) if !brokers.is_empty() => Ok(()),
+            _ if text(table, "id").is_empty() => Err("id must not be empty".into()),
+            Some(brokers) if !brokers.is_empty() => Mechanism::find(text(table, "sasl-mechanism")).map(drop),
             _ => Err("no brokers specified, must provide at least one broker URL".into()),
         },
         "mqtt" => needs("url", "must specify a url for mqtt service"),

@@ -222,6 +222,9 @@ pub const SECTIONS: &[Section] = &[
             text("ssl-cert"),
             text("ssl-key"),
             flag("insecure-skip-verify"),
+            newer(text("sasl-username")),
+            newer(secret("sasl-password")),
+            newer(text("sasl-mechanism")),
         ],
     ),
     list(

@@ -160,7 +160,9 @@ impl Tasks {
             globals: &|| config.global_services(),
             levels: &|topics| shared.alerts.levels(topics),
         };
-        compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())
+        let (plan, handlers) = compiled.pipeline.lower(&lowering).map_err(|error| error.to_string())?;
+        shared.alerts.check(&handlers)?;
+        Ok((plan, handlers))
     }
 }
 

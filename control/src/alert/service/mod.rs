@@ -9,6 +9,7 @@ mod bigpanda;
 mod discord;
 mod email;
 mod hipchat;
+mod kafka;
 mod mqtt;
 mod occasion;
 mod opsgenie;
@@ -32,13 +33,14 @@ mod trial;
 mod victorops;
 mod zenoss;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use proto::message::AlertEvent;
+use proto::{message::AlertEvent, value::Level};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::Live;
+use super::delivery::Item;
+use crate::{config::Live, kafka::Writers};
 use occasion::Occasion;
 pub use script::of_script;
 use section::Section;
@@ -68,7 +70,28 @@ trait Service: Send + Sync {
         Ok(())
     }
 
+    /// Whether a handler cannot be where its element of the section is not.
+    fn must_be_configured(&self) -> bool {
+        false
+    }
+
+    /// How many events are sent together.
+    fn together(&self, _section: &Section<'_>) -> Together {
+        Together::ONE
+    }
+
     fn message(&self, section: &Section<'_>, occasion: &Occasion<'_>) -> Result<Message, ServiceError>;
+}
+
+/// How many events of a handler are sent together at most, and how long the first of them waits for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Together {
+    pub most: usize,
+    pub wait: Duration,
+}
+
+impl Together {
+    const ONE: Together = Together { most: 1, wait: Duration::ZERO };
 }
 
 /// What services know of the server.
@@ -115,6 +138,7 @@ const KINDS: &[Kind] = &[
     kind::<bigpanda::BigPanda>("bigpanda"),
     kind::<discord::Discord>("discord"),
     kind::<hipchat::HipChat>("hipchat"),
+    kind::<kafka::Kafka>("kafka"),
     kind::<mqtt::Mqtt>("mqtt"),
     kind::<opsgenie::OpsGenie>("opsgenie"),
     kind::<opsgenie2::OpsGenie2>("opsgenie2"),
@@ -148,6 +172,18 @@ pub fn check(kind: &str, options: Value) -> Result<(), String> {
     (kind.build)(options).map(drop)
 }
 
+/// What a handler of such a kind lacks in the configuration, if it can only be where that has it.
+pub fn check_configured(kind: &str, options: Value, surroundings: &dyn Surroundings) -> Result<(), String> {
+    let Some(kind) = find(kind) else { return Ok(()) };
+    let service = (kind.build)(options)?;
+    if !service.must_be_configured()
+        || Section::is_there(kind.name, &surroundings.elements(kind.name), service.element())
+    {
+        return Ok(());
+    }
+    Err(Section::unknown(kind.name, service.element()))
+}
+
 /// A handler of a service, ready to deliver.
 pub struct Deliver {
     name: &'static str,
@@ -158,20 +194,57 @@ pub struct Deliver {
 
 impl Deliver {
     /// `options` as JSON.
-    pub fn new(kind: &str, options: Value, surroundings: Arc<dyn Surroundings>) -> Result<Deliver, String> {
+    pub fn new(
+        kind: &str,
+        options: Value,
+        surroundings: Arc<dyn Surroundings>,
+        writers: Arc<Writers>,
+    ) -> Result<Deliver, String> {
         let kind = find(kind).ok_or_else(|| format!("unsupported action kind {kind:?}"))?;
-        Ok(Deliver { name: kind.name, service: (kind.build)(options)?, surroundings, sender: Sender::default() })
+        Ok(Deliver { name: kind.name, service: (kind.build)(options)?, surroundings, sender: Sender::new(writers) })
     }
 
+    /// How many events [`Deliver::events`] should be given.
+    pub fn together(&self) -> Together {
+        let elements = self.surroundings.elements(self.name);
+        let section = Section::pick(self.name, &elements, self.service.element());
+        section.map_or(Together::ONE, |section| self.service.together(&section))
+    }
+
+    /// Sends one event.
     pub async fn event(&self, event: &AlertEvent) -> Result<(), ServiceError> {
-        let message = self.message(event)?;
+        let message = self.message(event, Level::Ok)?;
         self.sender.send(message).await
     }
 
-    fn message(&self, event: &AlertEvent) -> Result<Message, ServiceError> {
+    /// Sends events in order, each within `limit`; `done` hears of each.
+    pub async fn events(&self, items: &[Item], limit: Duration, mut done: impl FnMut(&Item, Result<(), ServiceError>)) {
+        let (mut recorded, mut records) = (Vec::new(), Vec::new());
+        for item in items {
+            match self.message(&item.event, item.previous) {
+                Ok(Message::Record(target, record)) => {
+                    recorded.push(item);
+                    records.push((target, record));
+                }
+                Ok(message) => {
+                    let sent = tokio::time::timeout(limit, self.sender.send(message)).await;
+                    done(item, sent.unwrap_or_else(|_| Err(ServiceError(format!("no answer within {limit:?}")))));
+                }
+                Err(error) => done(item, Err(error)),
+            }
+        }
+        let mut recorded = recorded.into_iter();
+        for result in self.sender.write(records, limit).await {
+            if let Some(item) = recorded.next() {
+                done(item, result);
+            }
+        }
+    }
+
+    fn message(&self, event: &AlertEvent, previous: Level) -> Result<Message, ServiceError> {
         let elements = self.surroundings.elements(self.name);
         let section = Section::pick(self.name, &elements, self.service.element())?;
         let api_url = self.surroundings.api_url();
-        self.service.message(&section, &Occasion { event, api_url: &api_url })
+        self.service.message(&section, &Occasion { event, previous, api_url: &api_url })
     }
 }

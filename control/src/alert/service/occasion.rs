@@ -10,6 +10,8 @@ use super::ServiceError;
 
 pub struct Occasion<'a> {
     pub event: &'a AlertEvent,
+    /// Level of the topic's last event with this id.
+    pub previous: Level,
     pub api_url: &'a str,
 }
 

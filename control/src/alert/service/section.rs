@@ -1,9 +1,14 @@
 //! A service's section of the configuration.
 
+use std::time::Duration;
+
 use toml::{Table, Value};
 
 use super::ServiceError;
-use crate::config::{flag, services};
+use crate::{
+    config::{flag, parse_duration, services},
+    tls::Trust,
+};
 
 /// One element, enabled.
 pub struct Section<'a>(&'a Table);
@@ -24,8 +29,24 @@ impl<'a> Section<'a> {
         };
         found.map(|section| Section(section.0)).ok_or_else(|| match name {
             "" => ServiceError(format!("no [[{service}]] section is the default one")),
-            name => ServiceError(format!("unknown {key} {name:?}: no enabled [[{service}]] section has it")),
+            name => {
+                ServiceError(format!("{}: no enabled [[{service}]] section has it", Section::unknown(service, name)))
+            }
         })
+    }
+
+    /// Whether there is an element of this name, enabled or not.
+    pub fn is_there(service: &str, elements: &[Table], name: &str) -> bool {
+        let key = services::Section::find(service).and_then(|section| section.key);
+        key.is_none_or(|key| elements.iter().any(|element| Section(element).text(key) == name))
+    }
+
+    /// Says that there is no such element.
+    pub fn unknown(service: &str, name: &str) -> String {
+        let key = services::Section::find(service).and_then(|section| section.key).unwrap_or_default();
+        // An id of what?
+        let key = if service == "kafka" { "cluster" } else { key };
+        format!("unknown {key} {name:?}")
     }
 
     pub fn text(&self, name: &str) -> &'a str {
@@ -48,6 +69,21 @@ impl<'a> Section<'a> {
 
     pub fn flag(&self, name: &str) -> bool {
         flag(self.0, name)
+    }
+
+    /// Zero where there is none.
+    pub fn duration(&self, name: &str) -> Duration {
+        parse_duration(self.text(name)).unwrap_or_default()
+    }
+
+    /// The `ssl-*` options.
+    pub fn trust(&self) -> Trust {
+        Trust {
+            authorities: self.text("ssl-ca").into(),
+            certificate: self.text("ssl-cert").into(),
+            key: self.text("ssl-key").into(),
+            insecure: self.flag("insecure-skip-verify"),
+        }
     }
 
     pub fn integer(&self, name: &str) -> i64 {

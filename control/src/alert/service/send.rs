@@ -1,8 +1,9 @@
-//! Messages on their way: HTTP requests, lines over TCP, mail.
+//! Messages on their way: HTTP requests, lines over TCP, mail, records to Kafka.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use dataplane::causes::with_causes;
@@ -25,6 +26,7 @@ use super::{
     ServiceError,
     mqtt::{self, Publication},
 };
+use crate::kafka::{Record, Target, TopicWriter, Writers};
 
 /// How much of an answer is read and shown.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
@@ -36,6 +38,7 @@ pub enum Message {
     Mail(Mail),
     Datagram(Datagram),
     Publication(Publication),
+    Record(Target, Record),
 }
 
 #[derive(Debug, PartialEq)]
@@ -106,9 +109,16 @@ pub struct Mail {
 pub struct Sender {
     /// Clients that check certificates, and that do not.
     clients: [OnceLock<Client>; 2],
+    writers: Arc<Writers>,
+    /// Writes to Kafka's topic last written to; others that write there share it.
+    writer: Mutex<Option<Arc<TopicWriter>>>,
 }
 
 impl Sender {
+    pub fn new(writers: Arc<Writers>) -> Sender {
+        Sender { writers, ..Sender::default() }
+    }
+
     pub async fn send(&self, message: Message) -> Result<(), ServiceError> {
         match message {
             Message::Http(http) => self.post(http).await,
@@ -116,7 +126,26 @@ impl Sender {
             Message::Mail(mail) => send_mail(mail).await,
             Message::Datagram(datagram) => send_datagram(&datagram).await,
             Message::Publication(publication) => mqtt::publish(&publication).await,
+            Message::Record(target, record) => {
+                let limit = target.settings.timeout;
+                self.write(vec![(target, record)], limit).await.into_iter().collect()
+            }
         }
+    }
+
+    /// Writes records; gives what became of each.
+    pub async fn write(&self, records: Vec<(Target, Record)>, limit: Duration) -> Vec<Result<(), ServiceError>> {
+        let mut results = Vec::with_capacity(records.len());
+        // They are to one target, unless its section has changed in the middle.
+        for together in records.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((target, _)) = together.first() else { continue };
+            let writer = self.writers.get(target);
+            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
+            let records: Vec<Record> = together.iter().map(|(_, record)| record.clone()).collect();
+            let written = writer.write(&records, dataplane::clock::now(), limit).await;
+            results.extend(written.into_iter().map(|result| result.map_err(|error| ServiceError(error.to_string()))));
+        }
+        results
     }
 
     async fn post(&self, http: Http) -> Result<(), ServiceError> {

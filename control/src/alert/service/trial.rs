@@ -42,6 +42,7 @@ const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("hipchat", &[("room", "room")]),
+    ("kafka", &[("cluster", "cluster"), ("topic", "topic")]),
     ("opsgenie", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
     ("opsgenie2", &[("teams", "teams-list"), ("recipients", "recipients-list")]),
     (
@@ -112,7 +113,7 @@ pub async fn test(
     let first =
         |names: &[&str]| names.iter().find_map(|name| options.get(*name)?.as_str()).unwrap_or_default().to_owned();
     let mut event = test_event();
-    event.id = first(&["alert_id", "incident-key", "entity-id", "entityID", "name", "title", "event"]);
+    event.id = first(&["alert_id", "incident-key", "entity-id", "entityID", "name", "title", "event", "key"]);
     event.message = first(&["message", "description", "output", "text", "subject"]);
     event.details = first(&["details", "body"]);
     let level = first(&["level", "message-type", "messageType", "severity"]);
@@ -126,6 +127,11 @@ pub async fn test(
         let value = options.get(*test).filter(|value| !value.is_null())?;
         Some(((*handler).to_owned(), value.clone()))
     });
-    let deliver = Deliver::new(service, Value::Object(own.collect()), surroundings).map_err(ServiceError)?;
+    let mut own: Map<String, Value> = own.collect();
+    if service == "kafka" {
+        // The message itself in place of the event's JSON.
+        own.insert("template".to_owned(), "{{ .Message }}".into());
+    }
+    let deliver = Deliver::new(service, Value::Object(own), surroundings, Arc::default()).map_err(ServiceError)?;
     deliver.event(&event).await
 }

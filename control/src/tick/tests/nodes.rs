@@ -155,7 +155,11 @@ fn a_start_says_what_does_not_run() {
     let scaled = "stream|from()|k8sAutoscale().resourceName('a').replicas(lambda: 1)";
     let cases = [
         (scaled, "k8s_autoscale2: k8sAutoscale is not supported by this version"),
-        ("stream|from()|alert().kafka()", "alert handler kafka is not supported by this version"),
+        ("stream|from()|alert().kafka()", "alert handler kafka: topic must not be empty"),
+        (
+            "stream|from()|alert().kafka().kafkaTopic('t').partitionHashAlgorithm('md5')",
+            "alert handler kafka: invalid partition algorithm: \"md5\"",
+        ),
         ("stream|from()|join(stream|from()).as('a', 'b').fill('previous')", "unexpected fill option previous"),
         (
             "var s = stream|from()\ns|window().period(1s).every(1s)|join(s).as('a', 'b')",

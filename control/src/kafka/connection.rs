@@ -1,0 +1,166 @@
+//! A connection to a broker: one request after the other, each in the one version of it that is spoken here.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    error::{KafkaError, code_text},
+    sasl::Credentials,
+    settings::Settings,
+    wire::{Answer, Fields},
+};
+
+/// Longest answer that is read; that about a topic of many thousand partitions is shorter.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+const CLIENT_ID: &str = "farad";
+
+/// A request's number and its version.
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    name: &'static str,
+    key: i16,
+    version: i16,
+}
+
+pub const PRODUCE: Api = Api { name: "Produce", key: 0, version: 3 };
+pub const METADATA: Api = Api { name: "Metadata", key: 3, version: 4 };
+const SASL_HANDSHAKE: Api = Api { name: "SaslHandshake", key: 17, version: 1 };
+const API_VERSIONS: Api = Api { name: "ApiVersions", key: 18, version: 0 };
+const SASL_AUTHENTICATE: Api = Api { name: "SaslAuthenticate", key: 36, version: 0 };
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub struct Connection {
+    address: String,
+    stream: Box<dyn Stream>,
+    /// Of the last request.
+    correlation: i32,
+    limit: Duration,
+}
+
+impl Connection {
+    /// Connects to `HOST:PORT`, sees that the broker speaks what is needed, and says who this is.
+    pub async fn open(address: &str, settings: &Settings) -> Result<Connection, KafkaError> {
+        let limit = settings.timeout;
+        let late = |_| KafkaError::Late { address: address.to_owned(), limit };
+        let stream = timeout(limit, stream(address, settings)).await.map_err(late)??;
+        let mut connection = Connection { address: address.to_owned(), stream, correlation: 0, limit };
+        connection.check_versions(settings.credentials.is_some()).await?;
+        if let Some(credentials) = &settings.credentials {
+            connection.authenticate(credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a request and reads its answer. After an error, and when this is dropped in the middle, the connection is of no
+    /// further use.
+    pub async fn call(&mut self, api: Api, request: Fields) -> Result<Vec<u8>, KafkaError> {
+        let (limit, address) = (self.limit, self.address.clone());
+        match timeout(limit, self.exchange(api, request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(KafkaError::Io { address, error: error.to_string() }),
+            Err(_) => Err(KafkaError::Late { address, limit }),
+        }
+    }
+
+    async fn exchange(&mut self, api: Api, request: Fields) -> std::io::Result<Vec<u8>> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let header = Fields::default().i16(api.key).i16(api.version).i32(self.correlation).text(CLIENT_ID);
+        let framed = Fields::default().count(header.0.len() + request.0.len()).raw(&header.0).raw(&request.0);
+        self.stream.write_all(&framed.0).await?;
+        self.stream.flush().await?;
+        let length = self.stream.read_i32().await?;
+        let length = usize::try_from(length).ok().filter(|length| (4..=ANSWER_BYTES_MAX).contains(length));
+        let length = length.ok_or_else(|| std::io::Error::other("the answer is none of a Kafka broker"))?;
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer).await?;
+        let answers = answer.split_off(4);
+        match answer == self.correlation.to_be_bytes() {
+            true => Ok(answers),
+            false => Err(std::io::Error::other("the answer is to another request")),
+        }
+    }
+
+    async fn check_versions(&mut self, with_sasl: bool) -> Result<(), KafkaError> {
+        let answer = self.call(API_VERSIONS, Fields::default()).await?;
+        let mut answer = Answer(&answer);
+        let read = || {
+            let code = answer.i16()?;
+            Ok((code, answer.list(|item| Ok((item.i16()?, item.i16()?, item.i16()?)))?))
+        };
+        let (code, spoken) = { read }().map_err(KafkaError::cut_short(&self.address))?;
+        let odd = |error: String| KafkaError::Protocol { address: self.address.clone(), error };
+        if code != 0 {
+            return Err(odd(code_text(code)));
+        }
+        let sasl = [SASL_HANDSHAKE, SASL_AUTHENTICATE];
+        for api in [PRODUCE, METADATA].iter().chain(sasl.iter().filter(|_| with_sasl)) {
+            let Api { name, key, version } = api;
+            match spoken.iter().find(|(known, ..)| known == key) {
+                Some((_, min, max)) if (min..=max).contains(&version) => {}
+                Some((_, min, max)) => {
+                    return Err(odd(format!("the broker speaks {name} in versions {min} to {max}, not in {version}")));
+                }
+                None => return Err(odd(format!("the broker does not speak {name}"))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn authenticate(&mut self, credentials: &Credentials) -> Result<(), KafkaError> {
+        let refused = |address: &str, error: String| KafkaError::Credentials { address: address.to_owned(), error };
+        let mechanism = credentials.mechanism;
+        let answer = self.call(SASL_HANDSHAKE, Fields::default().text(mechanism.name())).await?;
+        let mut answer = Answer(&answer);
+        let mut read = || Ok((answer.i16()?, answer.list(Answer::text)?));
+        let (code, known) = read().map_err(KafkaError::cut_short(&self.address))?;
+        if code != 0 {
+            let error = format!("{}; it knows {}, not {}", code_text(code), known.join(", "), mechanism.name());
+            return Err(refused(&self.address, error));
+        }
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let Some(scram) = credentials.scram(&nonce) else {
+            return self.token(&credentials.plain()).await.map(drop);
+        };
+        let challenge = self.token(&scram.first()).await?;
+        let (last, expected) = scram.last(&challenge).map_err(|error| refused(&self.address, error))?;
+        match self.token(&last).await? == expected {
+            true => Ok(()),
+            false => Err(refused(&self.address, "the broker does not know the password either".to_owned())),
+        }
+    }
+
+    /// One message of a mechanism and the answer to it.
+    async fn token(&mut self, token: &[u8]) -> Result<Vec<u8>, KafkaError> {
+        let answer = self.call(SASL_AUTHENTICATE, Fields::default().bytes(token)).await?;
+        let mut answer = Answer(&answer);
+        let mut read = || Ok((answer.i16()?, answer.text()?, answer.bytes()?));
+        let (code, message, token) = read().map_err(KafkaError::cut_short(&self.address))?;
+        if code != 0 {
+            let error = if message.is_empty() { code_text(code) } else { message };
+            return Err(KafkaError::Credentials { address: self.address.clone(), error });
+        }
+        Ok(token.to_vec())
+    }
+}
+
+async fn stream(address: &str, settings: &Settings) -> Result<Box<dyn Stream>, KafkaError> {
+    let failed = |error: std::io::Error| KafkaError::Io { address: address.to_owned(), error: error.to_string() };
+    let stream = TcpStream::connect(address).await.map_err(failed)?;
+    // Requests are whole when they are written.
+    stream.set_nodelay(true).map_err(failed)?;
+    let Some(trust) = &settings.tls else { return Ok(Box::new(stream)) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    Ok(Box::new(trust.connect(host, stream).await?.map_err(failed)?))
+}
