@@ -359,7 +359,7 @@ mod tests {
         for clock in [BarrierClock::Idle(10 * SECOND), BarrierClock::Period(10 * SECOND)] {
             let mut bench = Bench::new(vec![
                 (vec![0], EdgeType::Stream, from("", &["host"])),
-                (vec![1], EdgeType::Stream, NodeKind::Barrier(Barrier { clock: clock.clone(), delete: true })),
+                (vec![1], EdgeType::Stream, NodeKind::Barrier(Barrier { clock, delete: true })),
                 (vec![], EdgeType::Stream, stats(10 * SECOND)),
                 (vec![3], EdgeType::Stream, log()),
             ]);
