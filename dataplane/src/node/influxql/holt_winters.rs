@@ -14,18 +14,27 @@ pub struct Settings {
     pub with_fit: bool,
 }
 
-/// Longest list of buckets: a gap between two points counts bucket by bucket.
-const BUCKETS_MAX: usize = 1_000_000;
+/// Intervals that a series may have, those without points in gaps included, and values that may be forecast. The fit takes
+/// 0.1 ms an interval, and nothing else runs on the shard meanwhile.
+pub const INTERVALS_MAX: usize = 100_000;
+
+/// Intervals that a season may have: the fit keeps as many sets of as many factors.
+pub const SEASON_MAX: usize = 2_000;
+
+/// A series has more than [`INTERVALS_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a series has {INTERVALS_MAX} intervals at most, those without points included")]
+pub struct TooLong;
 
 /// Times and values; empty where the values do not suffice.
-pub fn forecast(samples: &[Sample], settings: Settings) -> Vec<(i64, f64)> {
+pub fn forecast(samples: &[Sample], settings: Settings) -> Result<Vec<(i64, f64)>, TooLong> {
     let Settings { forecasts, season, interval, with_fit } = settings;
     let season = if season < 2 { 0 } else { season as usize };
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
-    let Some(y) = buckets(samples, interval) else { return Vec::new() };
-    let forecasts = usize::try_from(forecasts).unwrap_or(0);
-    if samples.len() < 2 || samples.len() < season || forecasts == 0 || forecasts > BUCKETS_MAX || y.len() < 2 {
-        return Vec::new();
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(Vec::new()) };
+    let y = buckets(samples, interval)?;
+    let forecasts = usize::try_from(forecasts).unwrap_or(0).min(INTERVALS_MAX);
+    if samples.len() < 2 || samples.len() < season || forecasts == 0 || y.len() < 2 {
+        return Ok(Vec::new());
     }
     let fit = Fit { y: &y, season };
     let start = fit.start();
@@ -39,7 +48,7 @@ pub fn forecast(samples: &[Sample], settings: Settings) -> Vec<(i64, f64)> {
             least = Some(found);
         }
     }
-    let Some((_, mut parameters)) = least else { return Vec::new() };
+    let Some((_, mut parameters)) = least else { return Ok(Vec::new()) };
     let values = fit.run(&mut parameters, forecasts);
     let skipped = if with_fit { 0 } else { y.len() };
     let time = |index: usize| match with_fit {
@@ -47,14 +56,14 @@ pub fn forecast(samples: &[Sample], settings: Settings) -> Vec<(i64, f64)> {
         false => last.time.saturating_add((index as i64 + 1).saturating_mul(interval)),
     };
     let shown = values.into_iter().skip(skipped).enumerate();
-    shown.filter(|(_, value)| !value.is_nan()).map(|(index, value)| (time(index), value)).collect()
+    Ok(shown.filter(|(_, value)| !value.is_nan()).map(|(index, value)| (time(index), value)).collect())
 }
 
-/// The values by interval; gaps are NaN. `None` if there would be too many.
-fn buckets(samples: &[Sample], interval: i64) -> Option<Vec<f64>> {
+/// The values by interval; gaps are NaN.
+fn buckets(samples: &[Sample], interval: i64) -> Result<Vec<f64>, TooLong> {
     let bucket = |time: i64| {
         let beyond = time % interval;
-        if beyond > interval / 2 { time - beyond + interval } else { time - beyond }
+        if beyond > interval / 2 { (time - beyond).saturating_add(interval) } else { time - beyond }
     };
     let mut y = Vec::new();
     let mut at = None;
@@ -64,16 +73,16 @@ fn buckets(samples: &[Sample], interval: i64) -> Option<Vec<f64>> {
             if bucket <= last {
                 continue;
             }
-            let gaps = usize::try_from((bucket - last) / interval - 1).ok()?;
-            if y.len() + gaps > BUCKETS_MAX {
-                return None;
+            let gaps = usize::try_from(bucket.saturating_sub(last) / interval - 1).map_err(|_| TooLong)?;
+            if y.len().saturating_add(gaps) >= INTERVALS_MAX {
+                return Err(TooLong);
             }
             y.extend(std::iter::repeat_n(f64::NAN, gaps));
         }
         at = Some(bucket);
         y.push(sample.float());
     }
-    Some(y)
+    Ok(y)
 }
 
 /// A series to fit. Parameters: α, β, γ, φ, level, trend, seasonal factors.
@@ -151,5 +160,36 @@ impl Fit<'_> {
             out.push(y);
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Value;
+
+    const SETTINGS: Settings = Settings { forecasts: 2, season: 0, interval: 10, with_fit: false };
+
+    fn samples(times: &[i64]) -> Vec<Sample> {
+        let sample = |(row, time): (usize, &i64)| Sample { time: *time, value: Value::Float(row as f64 + 1.0), row };
+        times.iter().enumerate().map(sample).collect()
+    }
+
+    #[test]
+    fn gaps_count_and_a_series_that_is_too_long_is_none() {
+        let times = |times: &[i64]| {
+            forecast(&samples(times), SETTINGS).map(|values| values.iter().map(|(time, _)| *time).collect::<Vec<_>>())
+        };
+        assert_eq!(times(&[0, 10, 20, 50]), Ok(vec![60, 70]));
+        assert_eq!(times(&[0, 10 * INTERVALS_MAX as i64]), Err(TooLong));
+        assert_eq!(times(&[0, 10, i64::MAX]), Err(TooLong));
+        assert_eq!(times(&[i64::MIN, i64::MAX]), Err(TooLong));
+        assert_eq!(times(&[5]), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_longest_interval_is_no_overflow() {
+        let settings = Settings { interval: 5_000_000_000_000_000_000, ..SETTINGS };
+        assert!(forecast(&samples(&[0, 9_100_000_000_000_000_000]), settings).is_ok());
     }
 }

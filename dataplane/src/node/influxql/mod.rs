@@ -5,7 +5,7 @@
 
 pub mod accumulate;
 mod distinct_top;
-mod holt_winters;
+pub mod holt_winters;
 mod nelder_mead;
 mod order;
 pub mod reduce;
@@ -13,7 +13,7 @@ mod transform;
 
 use proto::plan::{EdgeType, InfluxQl, InfluxQlFunction};
 
-use super::{Operator, StartError};
+use super::{Operator, StartError, window};
 use crate::{name::Name, value::Value};
 
 /// The operator of a function on a stream or a batch edge.
@@ -30,7 +30,7 @@ pub fn new(plan: &InfluxQl, wants: EdgeType) -> Result<Box<dyn Operator>, StartE
     })
 }
 
-/// What the original dies of.
+/// What the original dies of, and what would take the memory of all.
 fn check(function: &InfluxQlFunction) -> Result<(), StartError> {
     let bad = |message: &str| Err(StartError::new(message));
     match function {
@@ -41,6 +41,18 @@ fn check(function: &InfluxQlFunction) -> Result<(), StartError> {
         InfluxQlFunction::MovingAverage { window } if *window <= 0 => {
             bad("the window of movingAverage must be greater than zero")
         }
+        InfluxQlFunction::MovingAverage { window: size } if *size > window::POINTS_MAX as i64 => Err(StartError(
+            format!("the window of movingAverage holds {} points of a group at most, not {size}", window::POINTS_MAX),
+        )),
+        InfluxQlFunction::HoltWinters { forecasts, .. } if *forecasts > holt_winters::INTERVALS_MAX as i64 => {
+            Err(StartError(format!(
+                "holtWinters forecasts {} values at most, not {forecasts}",
+                holt_winters::INTERVALS_MAX
+            )))
+        }
+        InfluxQlFunction::HoltWinters { season, .. } if *season > holt_winters::SEASON_MAX as i64 => Err(StartError(
+            format!("a season of holtWinters has {} intervals at most, not {season}", holt_winters::SEASON_MAX),
+        )),
         InfluxQlFunction::HoltWinters { interval, .. } if *interval <= 0 => {
             bad("the interval of holtWinters must be greater than zero")
         }
@@ -165,6 +177,18 @@ mod tests {
             (InfluxQlFunction::MovingAverage { window: 0 }, "the window of movingAverage must be greater than zero"),
             (InfluxQlFunction::MovingAverage { window: -1 }, "the window of movingAverage must be greater than zero"),
             (InfluxQlFunction::Elapsed { unit: 0 }, "the unit of elapsed must not be zero"),
+            (
+                InfluxQlFunction::MovingAverage { window: 1_001 },
+                "the window of movingAverage holds 1000 points of a group at most, not 1001",
+            ),
+            (
+                InfluxQlFunction::HoltWinters { forecasts: 100_001, season: 0, interval: 1, with_fit: false },
+                "holtWinters forecasts 100000 values at most, not 100001",
+            ),
+            (
+                InfluxQlFunction::HoltWinters { forecasts: 1, season: 2_001, interval: 1, with_fit: false },
+                "a season of holtWinters has 2000 intervals at most, not 2001",
+            ),
             (InfluxQlFunction::Top { count: -1, fields_and_tags: vec![] }, "the number of values must not be negative"),
             (
                 InfluxQlFunction::HoltWinters { forecasts: 1, season: 0, interval: 0, with_fit: false },

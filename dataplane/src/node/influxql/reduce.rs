@@ -144,7 +144,13 @@ impl Shape {
                     interval: *interval,
                     with_fit: *with_fit,
                 };
-                let values = holt_winters::forecast(samples, settings);
+                let values = match holt_winters::forecast(samples, settings) {
+                    Ok(values) => values,
+                    Err(error) => {
+                        out.error("cannot forecast", &error);
+                        return Ok(());
+                    }
+                };
                 let row = |(time, value): (i64, f64)| self.row(time, input.group.tags.clone(), &Value::Float(value));
                 self.emit_batch(input, values.into_iter().map(row).collect(), out)
             }
