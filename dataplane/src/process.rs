@@ -23,6 +23,7 @@ use crate::{
     gate::Gate,
     io::{
         accept,
+        autoscale::{self, AutoscaleCounters},
         feed::{Feeds, Lanes},
         influxdb::{self, InfluxDbCounters},
         link::Link,
@@ -110,6 +111,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (alerts, alerts_received) = mpsc::channel(outputs);
     let (posts, posts_received) = mpsc::channel(outputs);
     let (influxdb, influxdb_received) = mpsc::channel(outputs);
+    let (autoscale, autoscale_received) = mpsc::channel(outputs);
     let (udf, udf_received) = mpsc::channel(outputs);
     let (failures, failures_received) = mpsc::unbounded_channel();
     let (writes_logged, write_lines) = mpsc::channel(WRITE_LINES);
@@ -122,6 +124,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         alerts,
         posts,
         influxdb,
+        autoscale,
         udf,
         failures,
         relays,
@@ -166,11 +169,16 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
     let (draining, drained) = watch::channel(false);
     let (post_queue, posting) = (effects.posts.clone(), counters.clone());
     let (write_queue, writing) = (effects.influxdb.clone(), writes.clone());
+    let scalings = Rc::new(AutoscaleCounters::default());
+    let scalings_shown = scalings.clone();
+    let (scaling_queue, scaling) = (effects.autoscale.clone(), scalings.clone());
     let outputs_are_out = move || {
         post_queue.capacity() == post_queue.max_capacity()
             && posting.waiting.get() == 0
             && write_queue.capacity() == write_queue.max_capacity()
             && writing.waiting.get() == 0
+            && scaling_queue.capacity() == scaling_queue.max_capacity()
+            && scaling.waiting.get() == 0
     };
     let room = accept::Room { seats: Seats::default(), most: limits.connections_max, refused: Rc::default() };
     let (seats, refused) = (room.seats.clone(), room.refused.clone());
@@ -191,6 +199,8 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
                 ("influxdb_writes_failed", writes_shown.failed.get()),
                 ("influxdb_writes_retried", writes_shown.retried.get()),
                 ("influxdb_writes_dropped_by_full_queue", writes_shown.dropped.get()),
+                ("scalings_answered", scalings_shown.answered.get()),
+                ("scalings_failed", scalings_shown.failed.get()),
             ]
         }),
         draining,
@@ -213,6 +223,7 @@ async fn io_thread(config: Config) -> Result<(), ProcessError> {
         drained.clone(),
         limits.influxdb_bytes_max as usize,
     ));
+    tokio::task::spawn_local(autoscale::run(autoscale_received, shards.clone(), scalings));
     tokio::task::spawn_local(udf::run(udf_received, shards.clone(), udf_dropped, limits.udf_bytes_max as usize));
     tokio::task::spawn_local(relay::run(relays_received, relay));
     tokio::task::spawn_local(write_log::run(write_lines));

@@ -127,6 +127,7 @@ fn every_node_of_the_language_has_a_page() {
         "httpPost",
         "influxDBOut",
         "kapacitorLoopback",
+        "k8sAutoscale",
         "sideload",
         "udf",
     ];

@@ -157,7 +157,7 @@ fn http_post(endpoint: &HttpPost) -> Checked {
     Ok(())
 }
 
-fn text<'a>(table: &'a Table, name: &str) -> &'a str {
+pub(super) fn text<'a>(table: &'a Table, name: &str) -> &'a str {
     table.get(name).and_then(toml::Value::as_str).unwrap_or_default()
 }
 
@@ -169,7 +169,7 @@ fn integer(table: &Table, name: &str) -> i64 {
     table.get(name).and_then(toml::Value::as_integer).unwrap_or_default()
 }
 
-fn is_url(text: &str) -> Checked {
+pub(super) fn is_url(text: &str) -> Checked {
     match reqwest::Url::parse(text) {
         Ok(url) if url.has_host() => Ok(()),
         Ok(_) => Err(format!("invalid URL {text:?}: no host")),
@@ -218,6 +218,7 @@ fn service(name: &str, table: &Table) -> Checked {
             Some(brokers) if !brokers.is_empty() => Mechanism::find(text(table, "sasl-mechanism")).map(drop),
             _ => Err("no brokers specified, must provide at least one broker URL".into()),
         },
+        "kubernetes" => super::scaling::check_kubernetes(table),
         "mqtt" => needs("url", "must specify a url for mqtt service"),
         "opsgenie" => needs("api-key", "api-key cannot be empty").and_then(|()| url("url")),
         "opsgenie2" => {

@@ -3,6 +3,8 @@
 //! A variable names section and key in upper case, `-` as `_`, elements of arrays by index. Only what is there already
 //! is overridden.
 
+use std::borrow::Cow;
+
 use dataplane::value::parse_bool;
 use toml::{Table, Value};
 
@@ -25,7 +27,7 @@ pub fn apply(
     variables.sort_by_key(|(name, _)| (name.len(), name));
     let mut root = Value::Table(std::mem::take(table));
     for (name, text) in variables {
-        match find(&mut root, name.trim_start_matches("KAPACITOR_")) {
+        match find(&mut root, &with_index(name.trim_start_matches("KAPACITOR_"))) {
             Some(value) => {
                 let environment_error = |error: String| ConfigError::Environment { variable: name.clone(), error };
                 *value = read(value, text).map_err(environment_error)?;
@@ -41,6 +43,14 @@ pub fn apply(
         *table = merged;
     }
     Ok(())
+}
+
+/// The first `[[kubernetes]]` section needs no index.
+fn with_index(path: &str) -> Cow<'_, str> {
+    match path.strip_prefix("KUBERNETES_") {
+        Some(rest) if !rest.starts_with(|c: char| c.is_ascii_digit()) => format!("KUBERNETES_0_{rest}").into(),
+        _ => path.into(),
+    }
 }
 
 /// Which variable is to blame for a configuration that cannot be read, if one is; `before` can be.

@@ -11,7 +11,7 @@ use toml::{
 use super::{BasicAuth, ConfigError, Lines, UdfFunction, Udp, duration, limits, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 18] = [
+const NOT_BUILT: [&str; 17] = [
     "azure",
     "collectd",
     "consul",
@@ -21,7 +21,6 @@ const NOT_BUILT: [&str; 18] = [
     "fluxtask",
     "gce",
     "graphite",
-    "kubernetes",
     "marathon",
     "nerve",
     "opentsdb",
@@ -31,6 +30,9 @@ const NOT_BUILT: [&str; 18] = [
     "swarm",
     "triton",
 ];
+
+/// Options of sections that autoscale nodes use, for discovery alone.
+const OF_DISCOVERY: [&str; 1] = ["kubernetes.resource"];
 
 /// The same, that mean nothing to a server that never calls out.
 const WITHOUT_EFFECT: [&str; 2] = ["reporting", "tls"];
@@ -110,9 +112,13 @@ impl File<'_> {
 
     /// Lays the keys of a table over what it holds.
     fn lay(&mut self, table: &mut Table, given: DeTable<'_>, name: &str) -> Result<(), ConfigError> {
+        let is_off = given.get("enabled").is_some_and(|enabled| enabled.get_ref().as_bool() == Some(false));
         for (key, value) in in_order(given) {
             let inner = key.get_ref().to_lowercase();
             let (name, at) = (format!("{name}.{inner}"), key.span());
+            if OF_DISCOVERY.contains(&name.as_str()) && !is_off && value.get_ref().as_str() != Some("") {
+                self.warn(&at, &name, ": discovery is not built yet, this has no effect");
+            }
             match table.get_mut(&inner) {
                 Some(known) => self.put(known, Spanned::new(at, value.into_inner()), &name)?,
                 None => self.warn(&at, &name, ": unknown, has no effect"),

@@ -10,6 +10,7 @@ mod file;
 mod limits;
 mod listeners;
 mod overrides;
+mod scaling;
 mod sections;
 pub mod services;
 

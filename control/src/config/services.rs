@@ -45,7 +45,7 @@ pub struct Section {
     elements_have_defaults: bool,
     /// Whether an element is there without a file.
     pub present: bool,
-    /// Of Kapacitor 1.8: the API shows it once something of it is set.
+    /// Of Kapacitor 1.8, or of those that are there for who needs them: the API shows it once something of it is set.
     pub newer: bool,
 }
 
@@ -99,6 +99,11 @@ const fn list(name: &'static str, key: &'static str, options: &'static [ServiceO
 
 const fn newer_section(section: Section) -> Section {
     Section { newer: true, ..section }
+}
+
+/// A list without an element until a file has one.
+const fn list_without_element(section: Section) -> Section {
+    Section { newer: true, present: false, ..section }
 }
 
 /// All overridable sections, by name.
@@ -227,6 +232,20 @@ pub const SECTIONS: &[Section] = &[
             newer(text("sasl-mechanism")),
         ],
     ),
+    list_without_element(list(
+        "kubernetes",
+        "id",
+        &[
+            flag("enabled"),
+            text("id"),
+            flag("in-cluster"),
+            texts("api-servers"),
+            secret("token"),
+            text("ca-path"),
+            text("namespace"),
+            text("resource"),
+        ],
+    )),
     list(
         "mqtt",
         "name",

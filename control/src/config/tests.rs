@@ -181,3 +181,23 @@ fn queues_of_handlers_have_a_least_and_a_greatest_length() {
     assert_eq!([length("999"), length("-1"), length("1000")], [(false, 5_000), (false, 5_000), (false, 1_000)]);
     assert_eq!(length("9223372036854775807"), (false, 1_000_000));
 }
+
+#[test]
+fn a_kubernetes_section_needs_no_list_and_no_index_and_discovers_nothing() {
+    let text = "[kubernetes]\nenabled = true\napi-servers = [\"http://a\"]\nresource = \"pod\"\n";
+    let environment = [("KAPACITOR_KUBERNETES_TOKEN", "one"), ("KAPACITOR_KUBERNETES_0_API_SERVERS_1", "http://b")];
+    let loaded = load_text(text, &environment).unwrap();
+    let access = loaded.config.kubernetes_access("").unwrap();
+    assert_eq!((access.token.as_str(), access.urls.len()), ("one", 2));
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    let warning = "line 4: kubernetes.resource: discovery is not built yet, this has no effect";
+    assert!(loaded.warnings[0].ends_with(warning), "{:?}", loaded.warnings);
+    let off = text.replace("true", "false");
+    let loaded = load_text(&off, &[]).unwrap();
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.config.kubernetes_access("").unwrap_err(), "service is not enabled");
+    assert_eq!(
+        loaded.config.kubernetes_access("x").unwrap_err(),
+        "unknown kubernetes cluster \"x\", cannot get client"
+    );
+}

@@ -3,13 +3,14 @@
 //! Errors here are those of a start (status 500): the script is a task, and it cannot run.
 
 mod alert;
+mod autoscale;
 mod nodes;
 mod sideload;
 mod start;
 
 use proto::plan::{
-    Dbrp, EdgeType, InfluxDbTarget, NodeKind, PLAN_VERSION, Plan, ServerInfo, SideloadFile, TopicLevel, UdfFunction,
-    UdfProgram,
+    Dbrp, EdgeType, InfluxDbTarget, KubernetesAccess, NodeKind, PLAN_VERSION, Plan, ServerInfo, SideloadFile,
+    TopicLevel, UdfFunction, UdfProgram,
 };
 
 pub use sideload::read as read_sideload;
@@ -86,6 +87,8 @@ pub struct Lowering<'a> {
     pub endpoint: &'a dyn Fn(&str) -> Option<Endpoint>,
     /// An enabled InfluxDB by name; the default one by the empty name.
     pub influxdb: &'a dyn Fn(&str) -> Option<InfluxDbTarget>,
+    /// A `[[kubernetes]]` section by its id, or why it cannot be used.
+    pub kubernetes: &'a dyn Fn(&str) -> Result<KubernetesAccess, String>,
     /// The files that the source of a sideload names, or why there are none.
     pub sideload: &'a dyn Fn(&str) -> Result<Vec<SideloadFile>, String>,
     /// A function of the configuration, and how often it is asked for a snapshot, in nanoseconds.
@@ -107,6 +110,7 @@ impl<'a> Lowering<'a> {
             server,
             endpoint: &|_| None,
             influxdb: &|_| None,
+            kubernetes: &|id| Err(format!("unknown kubernetes cluster {id:?}, cannot get client")),
             sideload: &|_| Ok(Vec::new()),
             udf: &|_| None,
             deadman: DeadmanTexts::default(),
@@ -168,6 +172,7 @@ impl Pipeline {
         let lowering = Lowering {
             endpoint: &|_| Some(Endpoint::default()),
             influxdb: &|_| Some(InfluxDbTarget::default()),
+            kubernetes: &|_| Ok(KubernetesAccess::default()),
             udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
             ..Lowering::bare("", dbrps, &server)
         };

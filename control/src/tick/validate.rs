@@ -102,9 +102,9 @@ fn check(node: &PipelineNode) -> Result<(), String> {
         "httpPost" => http_post(node),
         "barrier" => barrier(node),
         "kapacitorLoopback" => required(node, &["database", "retentionPolicy"]),
-        "k8sAutoscale" => autoscale(node, "resourceName", "resourceNameTag"),
-        "swarmAutoscale" => autoscale(node, "serviceName", "serviceNameTag"),
-        "ec2Autoscale" => autoscale(node, "groupName", "groupNameTag"),
+        "k8sAutoscale" => autoscale(node, ["resourceName", "resourceNameTag"], "ResourceName or ResourceNameTag"),
+        "swarmAutoscale" => autoscale(node, ["serviceName", "serviceNameTag"], "ServiceName or ServiceNameTag"),
+        "ec2Autoscale" => autoscale(node, ["groupName", "groupNameTag"], "GroupName or GroupNameTag"),
         _ => Ok(()),
     }
 }
@@ -125,11 +125,13 @@ fn required(node: &PipelineNode, properties: &[&str]) -> Result<(), String> {
     }
 }
 
-fn autoscale(node: &PipelineNode, name: &str, tag: &str) -> Result<(), String> {
+fn autoscale(node: &PipelineNode, names: [&str; 2], shown: &str) -> Result<(), String> {
     let given = |property| node.string(property).is_some_and(|text| !text.is_empty());
-    match (given(name), given(tag)) {
-        (false, false) => Err(format!("must specify {name} or {tag}")),
-        (true, true) => Err(format!("must specify only one of {name} and {tag}")),
+    if names.into_iter().filter(|name| given(name)).count() != 1 {
+        return Err(format!("must specify exactly one of {shown}"));
+    }
+    match node.int("min") {
+        Some(min @ ..1) => Err(format!("min must be >= 1, got {min}")),
         _ if !node.is_set("replicas") => Err("must provide a replicas lambda expression".to_owned()),
         _ => Ok(()),
     }

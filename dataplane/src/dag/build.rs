@@ -14,8 +14,8 @@ use crate::{
     node::{
         Child, Context, Operator, Outputs, Slot, StartError, Timers,
         alert::{self, Inhibitors},
-        barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by, http_out,
-        http_post, influxdb_out, influxql, join, log, loopback, noop, query, record, sample, shift, sideload,
+        autoscale, barrier, change_detect, combine, default, delete, derivative, eval, flatten, from, fused, group_by,
+        http_out, http_post, influxdb_out, influxql, join, log, loopback, noop, query, record, sample, shift, sideload,
         state::{Measure, StateTracker},
         stats, stream, trickle, udf, union, r#where, window,
     },
@@ -97,7 +97,7 @@ fn below_deletions(plan: &Plan) -> Vec<bool> {
 fn passes_on_in_other_groups(plan: &Plan, node: &Node) -> bool {
     let on_streams = edge_in(plan, node) == EdgeType::Stream;
     match &node.kind {
-        NodeKind::From(_) | NodeKind::GroupBy(_) | NodeKind::Join(_) => true,
+        NodeKind::From(_) | NodeKind::GroupBy(_) | NodeKind::Join(_) | NodeKind::Autoscale(_) => true,
         NodeKind::Eval(plan) => on_streams && !plan.tags.is_empty(),
         NodeKind::Sideload(plan) => on_streams && !plan.tags.is_empty(),
         NodeKind::Default { tags, .. } => !tags.is_empty(),
@@ -167,6 +167,7 @@ fn operator(
         NodeKind::Udf(plan) => Box::new(udf::Udf::new(plan)),
         NodeKind::Loopback(plan) => Box::new(loopback::Loopback::new(plan)?),
         NodeKind::InfluxDbOut(plan) => Box::new(influxdb_out::InfluxDbOut::new(plan)?),
+        NodeKind::Autoscale(plan) => Box::new(autoscale::Autoscale::new(plan)?),
         NodeKind::Record(plan) => Box::new(record::Record::new(plan)),
         NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
     })

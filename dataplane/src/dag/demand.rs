@@ -101,6 +101,7 @@ fn of_node(node: &Node, children: Demand) -> Demand {
             }
         }
         NodeKind::Default { fields, .. } => children.and(fields.iter().map(|(name, _)| name.as_str())),
+        NodeKind::Autoscale(autoscale) => Demand::nothing().and(autoscale.replicas.references()),
         NodeKind::Derivative { field, .. } => children.and([field.as_str()]),
         NodeKind::ChangeDetect { fields } => children.and(fields.iter().map(String::as_str)),
         NodeKind::Alert(alert) => {

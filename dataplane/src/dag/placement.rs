@@ -165,8 +165,8 @@ fn reaches_across_groups(plan: &Plan, node: &Node) -> bool {
         NodeKind::Alert(alert) => alert_reaches_across_groups(alert),
         // The order is over all groups; the count of a node without groups is shown until there is one.
         NodeKind::Union { .. } | NodeKind::Stats(_) => true,
-        // A function sees all groups in order.
-        NodeKind::Udf(_) => true,
+        // A function sees all groups in order, and a resource is that of all of them.
+        NodeKind::Udf(_) | NodeKind::Autoscale(_) => true,
         _ => false,
     }
 }

@@ -9,7 +9,9 @@ use super::route::Shape;
 use crate::{
     group::{Account, Group, Groups, GroupsSnapshot},
     name::Name,
-    node::{Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, run_slot, udf::UdfEvent},
+    node::{
+        Context, Fault, HttpOutRows, Operator, Outlet, Slot, SnapshotError, autoscale::Scale, run_slot, udf::UdfEvent,
+    },
     point::{Batch, Point},
     tags::TagSet,
 };
@@ -203,6 +205,13 @@ impl Task {
         self.context.now = now;
         let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
         self.run(index, |operator, out| operator.resume(ticket, answer, out))
+    }
+
+    /// Gives an autoscale node the answer about a resource.
+    pub fn scaled(&mut self, node: &str, ticket: u64, scale: Scale, now: i64) -> Result<(), Fault> {
+        self.context.now = now;
+        let Some(index) = self.slots.iter().position(|slot| &*slot.name == node) else { return Ok(()) };
+        self.run(index, |operator, out| operator.scaled(ticket, scale, out))
     }
 
     /// Tells an operator what became of its function.

@@ -53,7 +53,7 @@ use crate::{
     value::{Field, Value, field},
 };
 use node::{Found, Node, Reads, Writes};
-use operand::Kind;
+use operand::{Kind, Operand};
 use pattern::MatchCache;
 use program::Program;
 
@@ -171,6 +171,14 @@ impl Lambda {
                 _ => EvalError::TypeGuard { actual, expected: Kind::Bool },
             })
         })
+    }
+
+    /// The value for a point that must be an integer.
+    pub fn eval_int(&mut self, scope: &Scope<'_>, state: &mut State) -> Result<i64, EvalError> {
+        match self.eval(scope, state)? {
+            Value::Int(x) => Ok(x),
+            other => Err(EvalError::TypeGuard { actual: Operand::from(&other).kind(), expected: Kind::Int }),
+        }
     }
 
     /// The names that the expression reads, `time` among them if it does, in order of appearance.

@@ -29,10 +29,10 @@ use super::tasks::limits;
 use crate::{
     clock,
     group::Account,
-    lane::{Alerts, Lane, Manner, Start},
+    lane::{Alerts, Lane, Manner, Queues, Start},
     node::alert::Inhibitors,
     routing::Instance,
-    shard::command::{Effects, HttpOutPart, InfluxDbOutput, Post, UdfOutput},
+    shard::command::{Effects, HttpOutPart},
 };
 
 /// Reports that wait for a feed's socket. Full: the lane waits.
@@ -60,17 +60,15 @@ pub type Lanes = Rc<RefCell<HashMap<String, (u64, Lane)>>>;
 /// What feeds need of the I/O thread.
 pub struct Feeds {
     lanes: Lanes,
-    posts: mpsc::Sender<Post>,
-    influxdb: mpsc::Sender<InfluxDbOutput>,
-    udf: mpsc::Sender<UdfOutput>,
+    queues: Queues,
     settings: watch::Receiver<Settings>,
     next_instance: Cell<Instance>,
 }
 
 impl Feeds {
     pub fn new(lanes: Lanes, effects: &Effects, settings: watch::Receiver<Settings>) -> Rc<Feeds> {
-        let Effects { posts, influxdb, udf, .. } = effects.clone();
-        Rc::new(Feeds { lanes, posts, influxdb, udf, settings, next_instance: Cell::new(FIRST_INSTANCE) })
+        let queues = Queues::of(effects);
+        Rc::new(Feeds { lanes, queues, settings, next_instance: Cell::new(FIRST_INSTANCE) })
     }
 
     /// Tells live batch tasks the time. Runs until it is dropped.
@@ -156,9 +154,7 @@ impl Feeds {
             plan: Arc::new(plan),
             manner,
             alerts: Alerts::Feed(reports),
-            posts: self.posts.clone(),
-            influxdb: self.influxdb.clone(),
-            udf: self.udf.clone(),
+            queues: self.queues.clone(),
             loopback: None,
             // A replay silences no live alert, and none silences it.
             inhibitors: Arc::new(Inhibitors::default()),

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod authorize;
+pub mod autoscale;
 pub mod exchange;
 pub mod feed;
 pub mod influxdb;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     group::{Account, Limits},
-    lane::{Alerts, Lane, Manner, Start},
+    lane::{Alerts, Lane, Manner, Queues, Start},
     routing::{Instance, Routing, TaskRoute},
     shard::command::{Command, Effects, Failure},
 };
@@ -267,9 +267,7 @@ impl Tasks {
             plan,
             manner: Manner::default(),
             alerts: Alerts::Link(self.effects.alerts.clone()),
-            posts: self.effects.posts.clone(),
-            influxdb: self.effects.influxdb.clone(),
-            udf: self.effects.udf.clone(),
+            queues: Queues::of(&self.effects),
             loopback: Some(self.shards.clone()),
             inhibitors: self.effects.inhibitors.clone(),
             account,

@@ -31,9 +31,10 @@ use crate::{
     node::{alert::Inhibitors, udf::UdfEvent},
     routing::Instance,
     scheduling,
-    shard::command::{HttpOutPart, InfluxDbOutput, Post, UdfOutput},
+    shard::command::HttpOutPart,
 };
 use outputs::LaneOutputs;
+pub use outputs::Queues;
 
 /// Pieces of data that wait for a lane. Full: the feed is not read.
 const PIECES: usize = 4;
@@ -145,9 +146,7 @@ pub struct Start {
     pub plan: Arc<Plan>,
     pub manner: Manner,
     pub alerts: Alerts,
-    pub posts: mpsc::Sender<Post>,
-    pub influxdb: mpsc::Sender<InfluxDbOutput>,
-    pub udf: mpsc::Sender<UdfOutput>,
+    pub queues: Queues,
     /// Where points go that come back; those of a replay stay in it.
     pub loopback: Option<Shards>,
     pub inhibitors: Arc<Inhibitors>,
@@ -295,14 +294,8 @@ fn run(
     let follows_data = start.manner.follows_data;
     let waiting = Rc::new(outputs::Waiting::default());
     let returned = start.loopback.map(|shards| Rc::new(outputs::Returned::new(shards, start.instance)));
-    let outputs = LaneOutputs::new(
-        start.instance,
-        start.alerts,
-        (start.posts, start.influxdb, start.udf),
-        resumes,
-        waiting.clone(),
-        returned.clone(),
-    );
+    let outputs =
+        LaneOutputs::new(start.instance, start.alerts, start.queues, resumes, waiting.clone(), returned.clone());
     let built = match start.plan.edge {
         EdgeType::Stream => stream::StreamLane::new(&start.plan, start.manner, Box::new(outputs), &start.inhibitors)
             .map(|lane| Instanced::Stream(Box::new(lane))),

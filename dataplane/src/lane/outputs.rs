@@ -15,11 +15,14 @@ use crate::{
     logging,
     node::{
         HttpPostRequest, InfluxDbRequest, Outputs, Recorded,
+        autoscale::{Asked, AutoscaleRequest},
         influxdb_out::InfluxDbAct,
         udf::{UdfAct, UdfRequest},
     },
     routing::Instance,
-    shard::command::{Asker, Command, InfluxDbOutput, LoopbackBody, Post, UdfOutput},
+    shard::command::{
+        Asker, AutoscaleOutput, Command, Effects, InfluxDbOutput, LoopbackBody, Post, ScaleAsker, UdfOutput,
+    },
 };
 
 /// Posts of a lane that are on the way; at this many its data waits.
@@ -124,11 +127,28 @@ impl Returned {
     }
 }
 
+/// The ways to the I/O thread.
+#[derive(Clone)]
+pub struct Queues {
+    pub posts: mpsc::Sender<Post>,
+    pub influxdb: mpsc::Sender<InfluxDbOutput>,
+    pub autoscale: mpsc::Sender<AutoscaleOutput>,
+    pub udf: mpsc::Sender<UdfOutput>,
+}
+
+impl Queues {
+    pub fn of(effects: &Effects) -> Queues {
+        let Effects { posts, influxdb, autoscale, udf, .. } = effects.clone();
+        Queues { posts, influxdb, autoscale, udf }
+    }
+}
+
 pub struct LaneOutputs {
     instance: Instance,
     alerts: Alerts,
     posts: mpsc::Sender<Post>,
     influxdb: mpsc::Sender<InfluxDbOutput>,
+    autoscale: mpsc::Sender<AutoscaleOutput>,
     udf: mpsc::Sender<UdfOutput>,
     resumes: Resumes,
     waiting: Rc<Waiting>,
@@ -140,12 +160,12 @@ impl LaneOutputs {
     pub fn new(
         instance: Instance,
         alerts: Alerts,
-        (posts, influxdb, udf): (mpsc::Sender<Post>, mpsc::Sender<InfluxDbOutput>, mpsc::Sender<UdfOutput>),
+        Queues { posts, influxdb, autoscale, udf }: Queues,
         resumes: Resumes,
         waiting: Rc<Waiting>,
         returned: Option<Rc<Returned>>,
     ) -> Self {
-        LaneOutputs { instance, alerts, posts, influxdb, udf, resumes, waiting, returned }
+        LaneOutputs { instance, alerts, posts, influxdb, autoscale, udf, resumes, waiting, returned }
     }
 }
 
@@ -194,6 +214,16 @@ impl Outputs for LaneOutputs {
             self.waiting.posts.set(self.waiting.posts.get() + 1);
         }
         taken
+    }
+
+    fn autoscale(&mut self, request: AutoscaleRequest) -> Asked {
+        let (reply, answer) = oneshot::channel();
+        let output = AutoscaleOutput { asker: ScaleAsker::Lane(reply), request: Box::new(request) };
+        if self.autoscale.blocking_send(output).is_err() {
+            return Asked::Refused;
+        }
+        // Gone: the process is about to end.
+        answer.blocking_recv().map_or(Asked::Refused, Asked::Answered)
     }
 
     fn udf(&mut self, request: UdfRequest) -> bool {

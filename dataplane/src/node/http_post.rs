@@ -8,16 +8,17 @@ use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use proto::plan;
 
-use super::{Fault, HttpPostRequest, Operator, Outlet, SnapshotError, StartError, from_state, to_state};
+use super::{
+    Fault, HttpPostRequest, Operator, Outlet, SnapshotError, StartError, from_state, parked::Message, to_state,
+};
 use crate::{
     group::{Group, GroupStates, Groups},
     json::Unsupported,
     name::Name,
-    point::{Barrier, Batch, Point, Row, Rows, SeriesNumber},
+    point::{Barrier, Batch, Point, Row, Rows},
     row,
-    tags::TagSet,
     template::{self, Kind, Template},
-    value::{Field, Value, set_field},
+    value::{Value, set_field},
 };
 
 /// Messages of one node on one shard that wait for their status.
@@ -41,24 +42,6 @@ struct Parked {
     /// 0 for no answer.
     status: u16,
     message: Message,
-}
-
-enum Message {
-    Point(OwnedPoint),
-    Batch { name: Name, group: Rc<Group>, time: i64, rows: Vec<Row> },
-    Barrier { name: Name, group: Rc<Group>, time: i64 },
-    DeleteGroup(Rc<Group>),
-}
-
-struct OwnedPoint {
-    name: Name,
-    database: Name,
-    retention_policy: Name,
-    group: Rc<Group>,
-    tags: Rc<TagSet>,
-    fields: Vec<Field>,
-    time: i64,
-    series: SeriesNumber,
 }
 
 impl HttpPost {
@@ -150,16 +133,7 @@ impl HttpPost {
         match message {
             Message::Point(mut point) => {
                 set_field(&mut point.fields, code_field, code);
-                out.point(&Point {
-                    name: point.name,
-                    database: point.database,
-                    retention_policy: point.retention_policy,
-                    group: &point.group,
-                    tags: &point.tags,
-                    fields: (&point.fields).into(),
-                    time: point.time,
-                    series: point.series,
-                })
+                out.point(&point.as_ref())
             }
             Message::Batch { name, group, time, rows } => {
                 let with_code = |row: &Row| {
@@ -185,17 +159,7 @@ impl Operator for HttpPost {
         if self.code_field.is_none() {
             return out.point(point);
         }
-        let message = Message::Point(OwnedPoint {
-            name: point.name,
-            database: point.database,
-            retention_policy: point.retention_policy,
-            group: point.group.clone(),
-            tags: point.tags.clone(),
-            fields: point.fields.all().to_vec(),
-            time: point.time,
-            series: point.series,
-        });
-        self.park(ticket, message, out)
+        self.park(ticket, point.into(), out)
     }
 
     fn batch(&mut self, _port: usize, batch: &Batch<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -205,8 +169,7 @@ impl Operator for HttpPost {
         if self.code_field.is_none() {
             return out.batch(batch);
         }
-        let rows = batch.rows.iter().map(|row| row.to_row()).collect();
-        self.park(ticket, Message::Batch { name: batch.name, group: batch.group.clone(), time: batch.time, rows }, out)
+        self.park(ticket, batch.into(), out)
     }
 
     fn resume(&mut self, ticket: u64, status: u16, out: &mut Outlet<'_>) -> Result<(), Fault> {
@@ -223,10 +186,7 @@ impl Operator for HttpPost {
     fn barrier(&mut self, _port: usize, barrier: &Barrier<'_>, out: &mut Outlet<'_>) -> Result<(), Fault> {
         match self.parked.is_empty() {
             true => out.barrier(barrier),
-            false => {
-                let Barrier { name, group, time } = *barrier;
-                self.park(None, Message::Barrier { name, group: group.clone(), time }, out)
-            }
+            false => self.park(None, barrier.into(), out),
         }
     }
 

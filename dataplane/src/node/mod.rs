@@ -5,6 +5,7 @@
 //! operator makes anew it keeps in scratch buffers of its own, so that the warm path allocates nothing.
 
 pub mod alert;
+pub mod autoscale;
 pub mod barrier;
 pub mod change_detect;
 pub mod combine;
@@ -26,6 +27,7 @@ pub mod log;
 pub mod loopback;
 pub mod noop;
 mod outlet;
+mod parked;
 pub mod query;
 pub mod record;
 mod rewrite;
@@ -145,6 +147,11 @@ pub trait Operator {
 
     /// The answer to the request with this ticket (an HTTP status, 0 for none): errors are counted, parked work goes on.
     fn resume(&mut self, _ticket: u64, _status: u16, _out: &mut Outlet<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The answer to the question or order with this ticket of an autoscale node.
+    fn scaled(&mut self, _ticket: u64, _scale: autoscale::Scale, _out: &mut Outlet<'_>) -> Result<(), Fault> {
         Ok(())
     }
 

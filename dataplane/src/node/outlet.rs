@@ -6,6 +6,7 @@ use proto::{message::AlertEvent, plan::LogLevel};
 
 use super::{
     Fault, Operator, Timers,
+    autoscale::{Asked, AutoscaleRequest},
     influxdb_out::InfluxDbRequest,
     stopwatch::{ExecutionTime, Stopwatch},
     udf::UdfRequest,
@@ -69,6 +70,9 @@ pub trait Outputs {
 
     /// A write to InfluxDB, or its opening. Returns whether it was taken.
     fn influxdb(&mut self, request: InfluxDbRequest) -> bool;
+
+    /// A question or an order about what is scaled.
+    fn autoscale(&mut self, request: AutoscaleRequest) -> Asked;
 
     /// Something for a user-defined function. Returns whether it was taken.
     fn udf(&mut self, request: UdfRequest) -> bool;

@@ -8,7 +8,11 @@ use proto::{
     plan::{self, EdgeType, LogLevel, Node, NodeKind},
 };
 
-use super::{HttpPostRequest, InfluxDbRequest, Outputs, udf::UdfRequest};
+use super::{
+    HttpPostRequest, InfluxDbRequest, Outputs,
+    autoscale::{Asked, AutoscaleRequest},
+    udf::UdfRequest,
+};
 use crate::{
     dag::{build::build, task::Task},
     name::Name,
@@ -136,6 +140,7 @@ struct Effects {
     posts: Vec<HttpPostRequest>,
     writes: Vec<InfluxDbRequest>,
     udf: Vec<UdfRequest>,
+    scales: Vec<AutoscaleRequest>,
     loopbacks: Vec<String>,
 }
 
@@ -164,6 +169,10 @@ impl Recorded {
         self.0.borrow().udf.clone()
     }
 
+    pub fn scales(&self) -> Vec<AutoscaleRequest> {
+        self.0.borrow().scales.clone()
+    }
+
     pub fn loopbacks(&self) -> Vec<String> {
         self.0.borrow().loopbacks.clone()
     }
@@ -186,6 +195,11 @@ impl Outputs for Recorded {
     fn influxdb(&mut self, request: InfluxDbRequest) -> bool {
         self.0.borrow_mut().writes.push(request);
         true
+    }
+
+    fn autoscale(&mut self, request: AutoscaleRequest) -> Asked {
+        self.0.borrow_mut().scales.push(request);
+        Asked::Waits
     }
 
     fn udf(&mut self, request: UdfRequest) -> bool {

@@ -27,6 +27,7 @@ use crate::{
     node::{
         HttpPostRequest, InfluxDbRequest,
         alert::Inhibitors,
+        autoscale::{AutoscaleRequest, Scale},
         udf::{UdfEvent, UdfRequest},
     },
     routing::{Instance, Routing, TaskRoute},
@@ -93,6 +94,13 @@ pub enum Command {
         ticket: u64,
         status: u16,
     },
+    /// The answer about a resource that an autoscale node waits for.
+    Scaled {
+        instance: Instance,
+        node: String,
+        ticket: u64,
+        scale: Scale,
+    },
     /// What became of the function that an operator of a task speaks with.
     Udf {
         instance: Instance,
@@ -147,6 +155,7 @@ pub struct Effects {
     pub alerts: mpsc::Sender<Box<AlertEvent>>,
     pub posts: mpsc::Sender<Post>,
     pub influxdb: mpsc::Sender<InfluxDbOutput>,
+    pub autoscale: mpsc::Sender<AutoscaleOutput>,
     pub udf: mpsc::Sender<UdfOutput>,
     /// One a task and shard at most, so it needs no bound.
     pub failures: mpsc::UnboundedSender<Failure>,
@@ -223,6 +232,24 @@ pub struct InfluxDbOutput {
     pub asker: Asker,
     pub instance: Instance,
     pub request: Box<InfluxDbRequest>,
+}
+
+/// What an autoscale node asks for, and where the answer goes.
+#[derive(Debug)]
+pub struct AutoscaleOutput {
+    pub asker: ScaleAsker,
+    pub request: Box<AutoscaleRequest>,
+}
+
+/// Who waits for the answer of what is scaled.
+#[derive(Debug)]
+pub enum ScaleAsker {
+    Shard {
+        shard: usize,
+        instance: Instance,
+    },
+    /// The thread of a lane does nothing until it comes.
+    Lane(oneshot::Sender<Scale>),
 }
 
 /// What a UDF node asks for, and where the function's answers go.

@@ -3,12 +3,16 @@
 use std::{cell::Cell, rc::Rc};
 
 use super::{
-    command::{Asker, Effects, InfluxDbOutput, Post, UdfOutput},
+    command::{Asker, AutoscaleOutput, Effects, InfluxDbOutput, Post, ScaleAsker, UdfOutput},
     reingest::Reingest,
 };
 use crate::{
     logging,
-    node::{HttpPostRequest, InfluxDbRequest, Outputs, Recorded, udf::UdfRequest},
+    node::{
+        HttpPostRequest, InfluxDbRequest, Outputs, Recorded,
+        autoscale::{Asked, AutoscaleRequest},
+        udf::UdfRequest,
+    },
     routing::Instance,
 };
 use proto::{message::AlertEvent, plan::LogLevel};
@@ -20,6 +24,7 @@ pub struct Dropped {
     pub posts: Cell<u64>,
     pub writes: Cell<u64>,
     pub udf: Cell<u64>,
+    pub scalings: Cell<u64>,
 }
 
 pub struct ShardOutputs {
@@ -54,6 +59,15 @@ impl Outputs for ShardOutputs {
             self.dropped.writes.set(self.dropped.writes.get() + 1);
         }
         taken
+    }
+
+    fn autoscale(&mut self, request: AutoscaleRequest) -> Asked {
+        let asker = ScaleAsker::Shard { shard: self.shard, instance: self.instance };
+        if self.effects.autoscale.try_send(AutoscaleOutput { asker, request: Box::new(request) }).is_ok() {
+            return Asked::Waits;
+        }
+        self.dropped.scalings.set(self.dropped.scalings.get() + 1);
+        Asked::Refused
     }
 
     fn udf(&mut self, request: UdfRequest) -> bool {
@@ -97,10 +111,12 @@ mod tests {
     fn outputs() -> (ShardOutputs, impl Sized) {
         let (alerts, posts, influxdb) = (mpsc::channel(1), mpsc::channel(1), mpsc::channel(1));
         let (udf, failures, relays) = (mpsc::channel(1), mpsc::unbounded_channel(), mpsc::channel(1));
+        let autoscale = mpsc::channel(1);
         let effects = Effects {
             alerts: alerts.0,
             posts: posts.0,
             influxdb: influxdb.0,
+            autoscale: autoscale.0,
             udf: udf.0,
             failures: failures.0,
             relays: relays.0,
@@ -111,7 +127,7 @@ mod tests {
         };
         let reingest = Rc::new(Reingest::new(REINGEST_BYTES_MAX));
         let outputs = ShardOutputs { shard: 0, instance: 1, effects, dropped: Rc::default(), reingest };
-        (outputs, (alerts.1, posts.1, influxdb.1, udf.1, failures.1, relays.1))
+        (outputs, (alerts.1, posts.1, influxdb.1, autoscale.1, udf.1, failures.1, relays.1))
     }
 
     fn event() -> AlertEvent {
@@ -141,6 +157,11 @@ mod tests {
         let (task, node) = (|| "t".to_owned(), || "n".to_owned());
         let function = UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 };
         let function = Arc::new(plan::Udf { function, options: vec![], snapshot_interval: 0 });
+        let (access, namespace, kind) = (plan::KubernetesAccess::default(), String::new(), String::new());
+        let scaler = plan::Scaler::Kubernetes { access, namespace, kind };
+        let replicas = proto::Expr::Literal(proto::Value::Null);
+        let resource = plan::ResourceName::Fixed(String::new());
+        let scaling = Arc::new(plan::Autoscale::new(scaler, resource, replicas));
         for first in [true, false, false] {
             outputs.alert(event());
             let post = HttpPostRequest {
@@ -156,9 +177,12 @@ mod tests {
             assert_eq!(outputs.influxdb(write), first);
             let udf = UdfRequest { task: task(), node: node(), plan: function.clone(), act: UdfAct::Close };
             assert_eq!(outputs.udf(udf), first);
+            let (task, node, plan, resource) = (task(), node(), scaling.clone(), String::new());
+            let asked = outputs.autoscale(AutoscaleRequest { task, node, plan, resource, set: None, ticket: 0 });
+            assert_eq!(matches!(asked, Asked::Waits), first);
         }
-        let Dropped { alerts, posts, writes, udf } = &*outputs.dropped;
-        assert_eq!([alerts, posts, writes, udf].map(Cell::get), [2; 4]);
+        let Dropped { alerts, posts, writes, udf, scalings } = &*outputs.dropped;
+        assert_eq!([alerts, posts, writes, udf, scalings].map(Cell::get), [2; 5]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     fields::{Reader, Unread},
     group::{Account, Group},
     name::Name,
-    node::{Outputs, alert::Inhibitors, udf::UdfEvent},
+    node::{Outputs, alert::Inhibitors, autoscale::Scale, udf::UdfEvent},
     point::SeriesNumber,
     prefetch::prefetch,
     routing::{Instance, TaskRoute},
@@ -514,6 +514,14 @@ impl Owner {
     pub fn resume(&mut self, instance: Instance, node: &str, ticket: u64, status: u16, now: i64) -> Option<Failure> {
         let running = self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed)?;
         let fault = running.task.resume(node, ticket, status, now).err()?;
+        running.failed = true;
+        Some(Failure { instance, error: fault.to_string() })
+    }
+
+    /// The answer about a resource that an autoscale node waits for.
+    pub fn scaled(&mut self, instance: Instance, node: &str, ticket: u64, scale: Scale, now: i64) -> Option<Failure> {
+        let running = self.tasks.iter_mut().find(|running| running.instance == instance && !running.failed)?;
+        let fault = running.task.scaled(node, ticket, scale, now).err()?;
         running.failed = true;
         Some(Failure { instance, error: fault.to_string() })
     }

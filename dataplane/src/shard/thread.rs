@@ -356,6 +356,11 @@ impl Thread {
                     let _ = shard.effects.failures.send(failure);
                 }
             }
+            Command::Scaled { instance, node, ticket, scale } => {
+                if let Some(failure) = shard.owner.scaled(instance, &node, ticket, scale, *now) {
+                    let _ = shard.effects.failures.send(failure);
+                }
+            }
             Command::Udf { instance, node, event } => {
                 if let Some(failure) = shard.owner.udf(instance, &node, event, *now) {
                     let _ = shard.effects.failures.send(failure);
@@ -428,6 +433,7 @@ impl Thread {
                 ("posts_dropped", dropped.posts.get()),
                 ("influxdb_writes_dropped", dropped.writes.get()),
                 ("udf_messages_dropped", dropped.udf.get()),
+                ("scalings_dropped", dropped.scalings.get()),
                 ("loopback_points_dropped", reingest.dropped.get()),
                 ("relays_refused", *relays_refused),
                 (if self.reactor.name() == "epoll" { "shards_on_epoll" } else { "shards_on_io_uring" }, 1),

@@ -127,6 +127,9 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Node
             tags: string_pairs(node, "tag"),
         }),
         "udf" => NodeKind::Udf(Box::new(udf(node, lowering)?)),
+        "k8sAutoscale" | "swarmAutoscale" | "ec2Autoscale" => {
+            NodeKind::Autoscale(Box::new(super::autoscale::lower(node, lowering)?))
+        }
         "influxDBOut" => NodeKind::InfluxDbOut(Box::new(influxdb_out(node, lowering)?)),
         method => match influxql(node, method) {
             Some(function) => NodeKind::InfluxQl(InfluxQl {

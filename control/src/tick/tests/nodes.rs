@@ -51,8 +51,15 @@ fn nodes_check_themselves() {
         ("stream|from()|alert().channel('x')", "no method or property \"channel\""),
         ("stream|from()|sideload().field('a', 1s)", "unsupported type duration"),
         ("stream|from()|k8sAutoscale().resourceName('a')", "replicas"),
-        ("stream|from()|k8sAutoscale().replicas(lambda: 1)", "must specify resourceName or resourceNameTag"),
-        ("stream|from()|swarmAutoscale().replicas(lambda: 1).serviceName('a').serviceNameTag('b')", "only one of"),
+        (
+            "stream|from()|k8sAutoscale().replicas(lambda: 1)",
+            "must specify exactly one of ResourceName or ResourceNameTag",
+        ),
+        (
+            "stream|from()|swarmAutoscale().replicas(lambda: 1).serviceName('a').serviceNameTag('b')",
+            "must specify exactly one of ServiceName or ServiceNameTag",
+        ),
+        ("stream|from()|ec2Autoscale().groupName('g').replicas(lambda: 1).min(0)", "min must be >= 1, got 0"),
         ("stream|from()|k8sAutoscale().replicas(lambda: 1).resourceName('a').kind('pods')", "unexpected kind"),
         ("stream|from()@nothing()", "no method or property \"nothing\""),
         ("stream|from()|noop()", "no method or property \"noop\""),
@@ -154,7 +161,11 @@ fn deadman_is_made_of_nodes_that_exist() {
 fn a_start_says_what_does_not_run() {
     let scaled = "stream|from()|k8sAutoscale().resourceName('a').replicas(lambda: 1)";
     let cases = [
-        (scaled, "k8s_autoscale2: k8sAutoscale is not supported by this version"),
+        (
+            scaled,
+            "cannot use the k8sAutoscale node, could not create kubernetes client: \
+             unknown kubernetes cluster \"\", cannot get client",
+        ),
         ("stream|from()|alert().kafka()", "alert handler kafka: topic must not be empty"),
         (
             "stream|from()|alert().kafka().kafkaTopic('t').partitionHashAlgorithm('md5')",

@@ -50,6 +50,7 @@ impl Stand {
             alerts: mpsc::channel(1).0,
             posts: mpsc::channel(1).0,
             influxdb: mpsc::channel(1).0,
+            autoscale: mpsc::channel(1).0,
             udf: mpsc::channel(1).0,
             failures: mpsc::unbounded_channel().0,
             relays: relay,

@@ -1,0 +1,134 @@
+//! Where autoscale nodes find what they scale (reference: configuration §5).
+//!
+//! Errors are what a start of a task says; those of files are found when the configuration is read.
+
+use proto::plan::KubernetesAccess;
+use toml::{Table, Value};
+
+use super::{
+    Config,
+    check::{flag, text},
+};
+
+/// What Kubernetes puts into every pod.
+const POD_SECRETS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+impl Config {
+    /// A `[[kubernetes]]` section by its id.
+    pub fn kubernetes_access(&self, id: &str) -> Result<KubernetesAccess, String> {
+        Ok(kubernetes(self.cluster("kubernetes", "kubernetes cluster", id)?))
+    }
+
+    /// An enabled element; `what` the section holds, as an error names it.
+    fn cluster(&self, section: &str, what: &str, id: &str) -> Result<&Table, String> {
+        // Of several with one id the last counts.
+        let found = self.elements(section).into_iter().rfind(|element| text(element, "id") == id);
+        match found {
+            None => Err(format!("unknown {what} {id:?}, cannot get client")),
+            Some(element) if !flag(element, "enabled") => Err("service is not enabled".to_owned()),
+            Some(element) => Ok(element),
+        }
+    }
+}
+
+/// What is wrong with an enabled `[[kubernetes]]` section.
+pub(super) fn check_kubernetes(section: &Table) -> Result<(), String> {
+    let servers = texts(section, "api-servers");
+    if flag(section, "in-cluster") {
+        for option in ["api-servers", "token", "ca-path", "namespace"] {
+            if !text(section, option).is_empty() || option == "api-servers" && !servers.is_empty() {
+                return Err(format!("in-cluster specified, cannot also specify {option}"));
+            }
+        }
+    } else if servers.is_empty() {
+        return Err("no api-servers specified, must provide at least one server URL".to_owned());
+    }
+    servers.iter().try_for_each(|server| super::check::is_url(server))?;
+    if !["", "node", "pod", "service", "endpoint", "endpoints"].contains(&text(section, "resource")) {
+        return Err("Resource must be one of node, pod, service, or endpoints".to_owned());
+    }
+    let KubernetesAccess { token_path, ca_path, .. } = kubernetes(section);
+    readable(&[&token_path, &ca_path]).map_err(|error| format!("failed to create k8s client config: {error}"))
+}
+
+fn kubernetes(section: &Table) -> KubernetesAccess {
+    if flag(section, "in-cluster") {
+        let secret = |name: &str| format!("{POD_SECRETS}/{name}");
+        return KubernetesAccess {
+            urls: vec![in_cluster_url(|name| std::env::var(name).ok())],
+            token: String::new(),
+            token_path: secret("token"),
+            ca_path: secret("ca.crt"),
+        };
+    }
+    KubernetesAccess {
+        urls: texts(section, "api-servers"),
+        token: text(section, "token").to_owned(),
+        token_path: String::new(),
+        ca_path: text(section, "ca-path").to_owned(),
+    }
+}
+
+/// The address that Kubernetes tells every pod.
+fn in_cluster_url(variable: impl Fn(&str) -> Option<String>) -> String {
+    let given = |name| variable(name).filter(|value| !value.is_empty());
+    let host = given("KUBERNETES_SERVICE_HOST").unwrap_or_else(|| "kubernetes".to_owned());
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    match given("KUBERNETES_SERVICE_PORT") {
+        Some(port) => format!("https://{host}:{port}"),
+        None => format!("https://{host}"),
+    }
+}
+
+/// Whether the files that are named can be read.
+fn readable(paths: &[&str]) -> Result<(), String> {
+    for path in paths.iter().filter(|path| !path.is_empty()) {
+        std::fs::File::open(path).map_err(|error| format!("failed to read {path:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn texts(section: &Table, option: &str) -> Vec<String> {
+    let values = section.get(option).and_then(Value::as_array).into_iter().flatten();
+    values.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(text: &str) -> Table {
+        let mut table = super::super::services::Section::find("kubernetes").unwrap().element();
+        table.extend(text.parse::<Table>().unwrap());
+        table
+    }
+
+    #[test]
+    fn a_pod_finds_its_cluster_by_what_it_was_told() {
+        let url = |host: &str, port: &str| {
+            in_cluster_url(|name| Some(if name.ends_with("HOST") { host.to_owned() } else { port.to_owned() }))
+        };
+        assert_eq!(url("10.0.0.1", "6443"), "https://10.0.0.1:6443");
+        assert_eq!(url("fd00::1", ""), "https://[fd00::1]");
+        assert_eq!(in_cluster_url(|_| None), "https://kubernetes");
+    }
+
+    #[test]
+    fn sections_that_contradict_themselves_are_refused() {
+        for (text, expected) in [
+            ("", "no api-servers specified"),
+            ("api-servers = ['nowhere']", "invalid URL"),
+            ("in-cluster = true\napi-servers = ['http://x']", "cannot also specify api-servers"),
+            ("in-cluster = true\ntoken = 'x'", "cannot also specify token"),
+            ("api-servers = ['http://x']\nresource = 'x'", "Resource must be one of"),
+            ("api-servers = ['http://x']\nca-path = '/nowhere'", "failed to read \"/nowhere\""),
+        ] {
+            let error = check_kubernetes(&section(text)).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let good = section("api-servers = ['http://x', 'https://y']\ntoken = 'secret'");
+        check_kubernetes(&good).unwrap();
+        let KubernetesAccess { urls, token, token_path, .. } = kubernetes(&good);
+        assert_eq!((urls.len(), &*token, &*token_path), (2, "secret", ""));
+    }
+}

@@ -1,0 +1,142 @@
+//! Questions and orders of autoscale nodes: one file a service.
+//!
+//! A node has one on the way at a time, so there are never more than nodes, and none is kept from the others. Nothing is
+//! tried again: the node says what it wants anew with its next point.
+
+mod kubernetes;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use hashbrown::HashMap;
+use proto::plan::Scaler;
+use reqwest::{Client, ClientBuilder, RequestBuilder};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::shards::Shards;
+use crate::{
+    causes::with_causes,
+    node::autoscale::{AutoscaleRequest, Scale},
+    shard::command::{AutoscaleOutput, Command, ScaleAsker},
+};
+
+/// The longest time of a request, and of all that an answer needs.
+const REQUEST: Duration = Duration::from_secs(10);
+const OPERATION: Duration = Duration::from_secs(30);
+
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Clients that are kept, each with its connections. More: all are made anew as they are needed.
+const CLIENTS_MAX: usize = 64;
+
+#[derive(Debug, Default)]
+pub struct AutoscaleCounters {
+    pub answered: Cell<u64>,
+    pub failed: Cell<u64>,
+    /// On the way.
+    pub waiting: Cell<u64>,
+}
+
+/// Takes requests of all shards and lanes for as long as there are any. Runs on the I/O thread's local set.
+pub async fn run(mut outputs: mpsc::Receiver<AutoscaleOutput>, shards: Shards, counters: Rc<AutoscaleCounters>) {
+    let clients = Rc::new(Clients::default());
+    while let Some(AutoscaleOutput { asker, request }) = outputs.recv().await {
+        counters.waiting.set(counters.waiting.get() + 1);
+        let (shards, counters, clients) = (shards.clone(), counters.clone(), clients.clone());
+        tokio::task::spawn_local(async move {
+            let late = |_| Err(format!("no answer for {} seconds", OPERATION.as_secs()));
+            let scale = timeout(OPERATION, carry_out(&request, &clients)).await.unwrap_or_else(late);
+            let counter = if scale.is_ok() { &counters.answered } else { &counters.failed };
+            counter.set(counter.get() + 1);
+            match asker {
+                ScaleAsker::Shard { shard, instance } => {
+                    let AutoscaleRequest { node, ticket, .. } = *request;
+                    shards.send(shard, Command::Scaled { instance, node, ticket, scale }).await;
+                }
+                ScaleAsker::Lane(reply) => drop(reply.send(scale)),
+            }
+            counters.waiting.set(counters.waiting.get() - 1);
+        });
+    }
+}
+
+async fn carry_out(request: &AutoscaleRequest, clients: &Clients) -> Scale {
+    let AutoscaleRequest { resource, set, .. } = request;
+    match &request.plan.scaler {
+        Scaler::Kubernetes { access, namespace, kind } => {
+            let resource = kubernetes::Resource { namespace, kind, name: resource };
+            kubernetes::scale(clients, access, &resource, *set).await
+        }
+    }
+}
+
+/// HTTP clients by what makes them differ.
+#[derive(Default)]
+struct Clients(RefCell<HashMap<Trust, Client>>);
+
+/// Whom a client trusts, and who it is to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Trust {
+    /// File of the certificates that are trusted; empty: those of the system.
+    ca_path: String,
+}
+
+impl Clients {
+    fn get(&self, trust: &Trust) -> Result<Client, String> {
+        if let Some(client) = self.0.borrow().get(trust) {
+            return Ok(client.clone());
+        }
+        let client =
+            trust.configure(Client::builder().timeout(REQUEST))?.build().map_err(|error| with_causes(&error))?;
+        let mut kept = self.0.borrow_mut();
+        if kept.len() >= CLIENTS_MAX {
+            kept.clear();
+        }
+        kept.insert(trust.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Sends a request; status and body of the answer. A client that got none is not kept: its files may be new.
+    async fn send(&self, trust: &Trust, request: RequestBuilder) -> Result<(u16, Vec<u8>), String> {
+        let lost = |error: reqwest::Error| {
+            self.0.borrow_mut().remove(trust);
+            with_causes(&error)
+        };
+        let mut response = request.send().await.map_err(lost)?;
+        let (status, mut body) = (response.status().as_u16(), Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((status, body))
+    }
+}
+
+impl Trust {
+    fn configure(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
+        if !self.ca_path.is_empty() {
+            let failed = |error: &dyn std::fmt::Display| format!("failed to read {}: {error}", self.ca_path);
+            let pem = std::fs::read(&self.ca_path).map_err(|error| failed(&error))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(&error))?;
+            builder = builder.tls_built_in_root_certs(false);
+            for certificate in certificates {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(builder)
+    }
+}
+
+/// A URL with these further segments of its path.
+fn url(base: &str, segments: &[&str]) -> Result<reqwest::Url, String> {
+    let invalid = |why: &dyn std::fmt::Display| format!("invalid URL {base:?}: {why}");
+    let mut url = reqwest::Url::parse(base).map_err(|error| invalid(&error))?;
+    url.path_segments_mut().map_err(|()| invalid(&"no host"))?.pop_if_empty().extend(segments);
+    Ok(url)
+}

@@ -1,0 +1,182 @@
+//! Autoscale nodes against stand-ins for what they scale.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use farad_tests::{
+    server::{Server, until},
+    stand_in::{Reply, Request, StandIn},
+};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Copies by the path of what runs them.
+type Copies = Arc<Mutex<BTreeMap<String, i64>>>;
+
+fn copies(of: &[(&str, i64)]) -> Copies {
+    Arc::new(Mutex::new(of.iter().map(|(path, copies)| ((*path).to_owned(), *copies)).collect()))
+}
+
+fn refusal(status: u16, body: impl Into<String>) -> Reply {
+    Reply { status, ..Reply::from(body.into()) }
+}
+
+/// A server with these sections in its configuration.
+fn server(shards: usize, sections: &str) -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (server_in(folder.path(), shards, sections), folder)
+}
+
+/// The same, with its recordings in this folder.
+fn server_in(folder: &Path, shards: usize, sections: &str) -> Server {
+    let file = folder.join("farad.toml");
+    std::fs::write(&file, format!("[replay]\ndir = {folder:?}\n{sections}")).unwrap();
+    Server::start(shards, &[("KAPACITOR_CONFIG_PATH", &file.display().to_string())]).unwrap()
+}
+
+fn define(server: &Server, id: &str, script: &str, status: &str) -> (u16, String) {
+    let definition = json!({
+        "id": id, "type": "stream", "status": status, "script": script, "dbrps": [{"db": "d", "rp": "r"}],
+    });
+    let answer = server.call("POST", "/kapacitor/v1/tasks", Some(&definition.to_string())).unwrap();
+    (answer.status, answer.text())
+}
+
+fn task(server: &Server, id: &str) -> Value {
+    server.call("GET", &format!("/kapacitor/v1/tasks/{id}"), None).unwrap().json()
+}
+
+/// Waits until the task's httpOut shows the text.
+fn shows(server: &Server, id: &str, expected: &str) {
+    let seen = || server.call("GET", &format!("/kapacitor/v1/tasks/{id}/o"), None).unwrap().text();
+    assert!(until(LIMIT, || seen().contains(expected)), "{} lacks {expected}\n{}", seen(), server.log());
+}
+
+mod kubernetes {
+    use super::*;
+
+    /// An API server that lets `secret` in and knows the resources at these paths.
+    fn api(copies: Copies) -> StandIn {
+        StandIn::start(move |request: &Request| answer(request, &copies)).unwrap()
+    }
+
+    fn answer(request: &Request, copies: &Copies) -> Reply {
+        let status =
+            |code: u16, message: &str| refusal(code, json!({"kind": "Status", "message": message}).to_string());
+        if request.header("authorization") != "Bearer secret" {
+            return status(401, "Unauthorized");
+        }
+        let (method, path) = request.call.split_once(' ').unwrap();
+        let mut copies = copies.lock().unwrap();
+        let Some(current) = path.strip_suffix("/scale").and_then(|path| copies.get_mut(path)) else {
+            return status(404, "no such resource");
+        };
+        if method == "PATCH" {
+            let patch: Value = serde_json::from_str(&request.body).unwrap();
+            assert_eq!(request.header("content-type"), "application/json-patch+json");
+            assert_eq!(patch[0]["path"], "/spec/replicas");
+            assert_eq!(patch[0]["op"], if *current == 0 { "add" } else { "replace" });
+            *current = patch[0]["value"].as_i64().unwrap();
+        }
+        // As the real one: no copies are left out.
+        let spec = if *current == 0 { json!({}) } else { json!({ "replicas": *current }) };
+        Reply::from(json!({ "kind": "Scale", "metadata": {"name": "x"}, "spec": spec }).to_string())
+    }
+
+    fn section(urls: &[&str]) -> String {
+        format!("[[kubernetes]]\nenabled = true\nid = \"c\"\napi-servers = {urls:?}\ntoken = \"secret\"\n")
+    }
+
+    const WEB: &str = "/apis/apps/v1/namespaces/prod/deployments/web";
+    const OLD: &str = "/apis/extensions/v1beta1/namespaces/prod/deployments/old";
+    const SCRIPT: &str = "stream|from().measurement('m').groupBy('app', 'host')
+        |k8sAutoscale().cluster('c').namespace('prod').resourceNameTag('app').replicas(lambda: int(\"v\"))
+            .min(2).max(9).increaseCooldown(10s).kindTag('')
+        |httpOut('o')";
+
+    #[test]
+    fn deployments_are_asked_for_and_set() {
+        for shards in [1, 2] {
+            let copies = copies(&[(WEB, 0), (OLD, 4)]);
+            let api = api(copies.clone());
+            let (server, _folder) = server(shards, &section(&["http://127.0.0.1:1", &api.url()]));
+            assert_eq!(define(&server, "t", SCRIPT, "enabled").0, 200, "{}", server.log());
+            // Two hosts of one deployment share its cooldown; what is out of bounds is brought in.
+            let lines = "m,app=web,host=a v=3 1000000000\nm,app=web,host=b v=5 2000000000\n\
+                         m,app=old,host=a v=-1 3000000000\nm,app=web,host=b v=100 12000000000\n\
+                         m,app=none,host=a v=1 13000000000\n";
+            server.write("d", "r", lines).unwrap();
+            shows(
+                &server,
+                "t",
+                r#"{"app":"web","host":"a","namespace":"prod","resource":"web"},"columns":["time","new","old"],"values":[["1970-01-01T00:00:01Z",3,0]]"#,
+            );
+            shows(
+                &server,
+                "t",
+                r#"{"app":"old","host":"a","namespace":"prod","resource":"old"},"columns":["time","new","old"],"values":[["1970-01-01T00:00:03Z",2,4]]"#,
+            );
+            shows(&server, "t", r#""values":[["1970-01-01T00:00:12Z",9,3]]"#);
+            assert_eq!(copies.lock().unwrap().values().copied().collect::<Vec<_>>(), [9, 2]);
+            let node = || task(&server, "t")["stats"]["node-stats"]["k8s_autoscale2"].clone();
+            assert!(until(LIMIT, || node()["errors"] == 1), "{}", node());
+            let counted = ["increase_events", "decrease_events", "cooldown_drops"].map(|name| node()[name].as_u64());
+            assert_eq!(counted, [Some(2), Some(1), Some(1)]);
+            let said = "could not determine initial scale for \\\"prod/deployments/none\\\": \
+                        failed to get scale prod/deployments/none: no such resource";
+            assert!(server.log().contains(said), "{}", server.log());
+            assert!(!server.log().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_used_refuses_the_start() {
+        let off = section(&["http://x"]).replace("true", "false").replace("\"c\"", "\"off\"");
+        let (server, _folder) = server(1, &off);
+        for (cluster, why) in
+            [("c", "unknown kubernetes cluster \\\"c\\\", cannot get client"), ("off", "service is not enabled")]
+        {
+            let answer = define(&server, "t", &SCRIPT.replace("'c'", &format!("'{cluster}'")), "enabled");
+            let text = format!("cannot use the k8sAutoscale node, could not create kubernetes client: {why}");
+            assert!(answer.0 == 500 && answer.1.contains(&text), "{answer:?}");
+            server.call("DELETE", "/kapacitor/v1/tasks/t", None).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_replay_scales_and_waits_for_each_answer() {
+        let copies = copies(&[(WEB, 1)]);
+        let api = api(copies.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let mut file =
+            GzEncoder::new(std::fs::File::create(folder.path().join("r.srpl")).unwrap(), Compression::fast());
+        for number in 0..30_000 {
+            writeln!(file, "d\nr\nm,app=web v={} {number}000000000", 2 + number / 5_000).unwrap();
+        }
+        file.finish().unwrap();
+        let server = server_in(folder.path(), 2, &section(&[&api.url()]));
+        assert_eq!(define(&server, "t", &SCRIPT.replace(".increaseCooldown(10s)", ""), "disabled").0, 200);
+        let replay = json!({"id": "p", "task": "t", "recording": "r", "clock": "fast", "recording-time": true});
+        let answer = server.call("POST", "/kapacitor/v1/replays", Some(&replay.to_string())).unwrap();
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let replay = || server.call("GET", "/kapacitor/v1/replays/p", None).unwrap();
+        assert!(until(LIMIT, || replay().status == 200), "{}", server.log());
+        assert_eq!(replay().json()["status"], "finished", "{}", replay().text());
+        assert_eq!(
+            replay().json()["stats"]["node-stats"]["k8s_autoscale2"]["increase_events"],
+            6,
+            "{}",
+            replay().text()
+        );
+        assert_eq!(copies.lock().unwrap()[WEB], 7);
+    }
+}
