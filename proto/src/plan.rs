@@ -511,6 +511,21 @@ pub enum Scaler {
         /// `deployments`, `replicasets` or `replicationcontrollers`.
         kind: String,
     },
+    Swarm {
+        access: SwarmAccess,
+    },
+}
+
+/// Where the managers of a Docker Swarm are and how they let us in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SwarmAccess {
+    /// Tried in turn.
+    pub urls: Vec<String>,
+    /// Files; empty: none.
+    pub ssl_ca: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
+    pub insecure_skip_verify: bool,
 }
 
 /// Where a Kubernetes API is and how it lets us in.

@@ -180,3 +180,78 @@ mod kubernetes {
         assert_eq!(copies.lock().unwrap()[WEB], 7);
     }
 }
+
+mod swarm {
+    use super::*;
+
+    /// A manager that knows the services at these paths; with `too_old` it refuses the versions of old clients.
+    fn manager(copies: Copies, too_old: bool) -> StandIn {
+        StandIn::start(move |request: &Request| answer(request, &copies, too_old)).unwrap()
+    }
+
+    fn answer(request: &Request, copies: &Copies, too_old: bool) -> Reply {
+        let message = |code: u16, message: &str| refusal(code, json!({ "message": message }).to_string());
+        let (method, path) = request.call.split_once(' ').unwrap();
+        let path = match (path.strip_prefix("/v1.30"), too_old) {
+            (Some(_), true) => {
+                return message(400, "client version 1.30 is too old. Minimum supported API version is 1.44");
+            }
+            (versioned, _) => versioned.unwrap_or(path),
+        };
+        let mut copies = copies.lock().unwrap();
+        if method == "GET" {
+            let Some(current) = copies.get(path) else { return message(404, "service not found") };
+            let mode = if *current < 0 { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": current}}) };
+            let spec = json!({"Name": "web", "Labels": {"a": "b"}, "Mode": mode});
+            return Reply::from(json!({"ID": "x1", "Version": {"Index": 17}, "Spec": spec}).to_string());
+        }
+        assert_eq!((method, path, request.parameter("version")), ("POST", "/services/x1/update", "17"));
+        let spec: Value = serde_json::from_str(&request.body).unwrap();
+        // What it does not know goes back as it was.
+        assert_eq!(spec["Labels"]["a"], "b");
+        let wanted = spec["Mode"]["Replicated"]["Replicas"].as_i64().unwrap();
+        if wanted > 8 {
+            return message(500, "update out of sequence");
+        }
+        copies.insert("/services/web".to_owned(), wanted);
+        Reply::from("{}")
+    }
+
+    const SCRIPT: &str = "stream|from().measurement('m')
+        |swarmAutoscale().serviceNameTag('service').replicas(lambda: \"now\" + \"v\").currentField('now')
+        |httpOut('o')";
+
+    #[test]
+    fn services_are_asked_for_and_set() {
+        for (shards, too_old) in [(1, false), (2, true)] {
+            let copies = copies(&[("/services/web", 2), ("/services/everywhere", -1)]);
+            let manager = manager(copies.clone(), too_old);
+            let urls = ["http://127.0.0.1:1", &manager.url()];
+            let (server, _folder) = server(shards, &format!("[swarm]\nenabled = true\nservers = {urls:?}\n"));
+            assert_eq!(define(&server, "t", SCRIPT, "enabled").0, 200, "{}", server.log());
+            let lines = "m,service=web v=3i 1000000000\nm,service=web v=9i 2000000000\nm,service=web v=-1i 3000000000\n\
+                         m,service=everywhere v=1i 4000000000\n";
+            server.write("d", "r", lines).unwrap();
+            shows(
+                &server,
+                "t",
+                r#"{"name":"m","tags":{"service":"web"},"columns":["time","new","old"],"values":[["1970-01-01T00:00:03Z",4,5]]}"#,
+            );
+            assert_eq!(copies.lock().unwrap()["/services/web"], 4);
+            let node = || task(&server, "t")["stats"]["node-stats"]["swarm_autoscale2"].clone();
+            assert!(until(LIMIT, || node()["errors"] == 2), "{}", node());
+            let counted = ["increase_events", "decrease_events", "cooldown_drops"].map(|name| node()[name].as_u64());
+            assert_eq!(counted, [Some(1), Some(1), Some(0)]);
+            assert!(server.log().contains("update service request failed for \\\"web\\\": update out of sequence"));
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_there_refuses_the_start() {
+        let (server, _folder) = server(1, "");
+        let answer = define(&server, "t", SCRIPT, "enabled");
+        let text = "cannot use the swarmAutoscale node, could not create swarm client: \
+                    unknown swarm cluster \\\"\\\", cannot get client";
+        assert!(answer.0 == 500 && answer.1.contains(text), "{answer:?}");
+    }
+}

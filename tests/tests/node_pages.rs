@@ -128,6 +128,7 @@ fn every_node_of_the_language_has_a_page() {
         "influxDBOut",
         "kapacitorLoopback",
         "k8sAutoscale",
+        "swarmAutoscale",
         "sideload",
         "udf",
     ];

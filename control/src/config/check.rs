@@ -242,6 +242,7 @@ fn service(name: &str, table: &Table) -> Checked {
             needs("from", "must provide a 'from' address")
         }
         "snmptrap" => needs("addr", "must specify addr"),
+        "swarm" => super::scaling::check_swarm(table),
         "telegram" => needs("token", "must specify token").and_then(|()| url("url")),
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use toml::{
 use super::{BasicAuth, ConfigError, Lines, UdfFunction, Udp, duration, limits, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 17] = [
+const NOT_BUILT: [&str; 16] = [
     "azure",
     "collectd",
     "consul",
@@ -27,7 +27,6 @@ const NOT_BUILT: [&str; 17] = [
     "scraper",
     "serverset",
     "static-discovery",
-    "swarm",
     "triton",
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! Errors are what a start of a task says; those of files are found when the configuration is read.
 
-use proto::plan::KubernetesAccess;
+use proto::plan::{KubernetesAccess, SwarmAccess};
 use toml::{Table, Value};
 
 use super::{
@@ -17,6 +17,11 @@ impl Config {
     /// A `[[kubernetes]]` section by its id.
     pub fn kubernetes_access(&self, id: &str) -> Result<KubernetesAccess, String> {
         Ok(kubernetes(self.cluster("kubernetes", "kubernetes cluster", id)?))
+    }
+
+    /// A `[[swarm]]` section by its id.
+    pub fn swarm_access(&self, id: &str) -> Result<SwarmAccess, String> {
+        Ok(swarm(self.cluster("swarm", "swarm cluster", id)?))
     }
 
     /// An enabled element; `what` the section holds, as an error names it.
@@ -49,6 +54,32 @@ pub(super) fn check_kubernetes(section: &Table) -> Result<(), String> {
     }
     let KubernetesAccess { token_path, ca_path, .. } = kubernetes(section);
     readable(&[&token_path, &ca_path]).map_err(|error| format!("failed to create k8s client config: {error}"))
+}
+
+/// What is wrong with an enabled `[[swarm]]` section.
+pub(super) fn check_swarm(section: &Table) -> Result<(), String> {
+    let SwarmAccess { urls, ssl_ca, ssl_cert, ssl_key, .. } = swarm(section);
+    if urls.is_empty() {
+        return Err("no api-servers specified, must provide at least one server URL".to_owned());
+    }
+    urls.iter().try_for_each(|server| super::check::is_url(server))?;
+    let failed = |error: String| format!("failed to create swarm client config: {error}");
+    match (ssl_cert.is_empty(), ssl_key.is_empty()) {
+        (false, true) => Err(failed("Must provide both key and cert files: only cert file provided.".to_owned())),
+        (true, false) => Err(failed("Must provide both key and cert files: only key file provided.".to_owned())),
+        _ => readable(&[&ssl_ca, &ssl_cert, &ssl_key]).map_err(failed),
+    }
+}
+
+fn swarm(section: &Table) -> SwarmAccess {
+    let file = |option| text(section, option).to_owned();
+    SwarmAccess {
+        urls: texts(section, "servers"),
+        ssl_ca: file("ssl-ca"),
+        ssl_cert: file("ssl-cert"),
+        ssl_key: file("ssl-key"),
+        insecure_skip_verify: flag(section, "insecure-skip-verify"),
+    }
 }
 
 fn kubernetes(section: &Table) -> KubernetesAccess {
@@ -97,8 +128,8 @@ fn texts(section: &Table, option: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn section(text: &str) -> Table {
-        let mut table = super::super::services::Section::find("kubernetes").unwrap().element();
+    fn section(name: &str, text: &str) -> Table {
+        let mut table = super::super::services::Section::find(name).unwrap().element();
         table.extend(text.parse::<Table>().unwrap());
         table
     }
@@ -123,12 +154,22 @@ mod tests {
             ("api-servers = ['http://x']\nresource = 'x'", "Resource must be one of"),
             ("api-servers = ['http://x']\nca-path = '/nowhere'", "failed to read \"/nowhere\""),
         ] {
-            let error = check_kubernetes(&section(text)).unwrap_err();
+            let error = check_kubernetes(&section("kubernetes", text)).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        let good = section("api-servers = ['http://x', 'https://y']\ntoken = 'secret'");
+        let good = section("kubernetes", "api-servers = ['http://x', 'https://y']\ntoken = 'secret'");
         check_kubernetes(&good).unwrap();
         let KubernetesAccess { urls, token, token_path, .. } = kubernetes(&good);
         assert_eq!((urls.len(), &*token, &*token_path), (2, "secret", ""));
+        for (text, expected) in [
+            ("", "no api-servers specified"),
+            ("servers = ['http://x']\nssl-cert = '/x'", "only cert file provided"),
+            ("servers = ['http://x']\nssl-key = '/x'", "only key file provided"),
+            ("servers = ['http://x']\nssl-ca = '/nowhere'", "failed to read \"/nowhere\""),
+        ] {
+            let error = check_swarm(&section("swarm", text)).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        check_swarm(&section("swarm", "servers = ['http://x']")).unwrap();
     }
 }

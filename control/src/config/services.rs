@@ -371,6 +371,19 @@ pub const SECTIONS: &[Section] = &[
             integer("retries", "1"),
         ],
     ),
+    list_without_element(list(
+        "swarm",
+        "id",
+        &[
+            flag("enabled"),
+            text("id"),
+            texts("servers"),
+            text("ssl-ca"),
+            text("ssl-cert"),
+            text("ssl-key"),
+            flag("insecure-skip-verify"),
+        ],
+    )),
     section("talk", &[flag("enabled"), secret("url"), text("author_name")]),
     newer_section(section(
         "teams",

@@ -10,7 +10,7 @@ mod start;
 
 use proto::plan::{
     Dbrp, EdgeType, InfluxDbTarget, KubernetesAccess, NodeKind, PLAN_VERSION, Plan, ServerInfo, SideloadFile,
-    TopicLevel, UdfFunction, UdfProgram,
+    SwarmAccess, TopicLevel, UdfFunction, UdfProgram,
 };
 
 pub use sideload::read as read_sideload;
@@ -89,6 +89,8 @@ pub struct Lowering<'a> {
     pub influxdb: &'a dyn Fn(&str) -> Option<InfluxDbTarget>,
     /// A `[[kubernetes]]` section by its id, or why it cannot be used.
     pub kubernetes: &'a dyn Fn(&str) -> Result<KubernetesAccess, String>,
+    /// The same of `[[swarm]]`.
+    pub swarm: &'a dyn Fn(&str) -> Result<SwarmAccess, String>,
     /// The files that the source of a sideload names, or why there are none.
     pub sideload: &'a dyn Fn(&str) -> Result<Vec<SideloadFile>, String>,
     /// A function of the configuration, and how often it is asked for a snapshot, in nanoseconds.
@@ -111,6 +113,7 @@ impl<'a> Lowering<'a> {
             endpoint: &|_| None,
             influxdb: &|_| None,
             kubernetes: &|id| Err(format!("unknown kubernetes cluster {id:?}, cannot get client")),
+            swarm: &|id| Err(format!("unknown swarm cluster {id:?}, cannot get client")),
             sideload: &|_| Ok(Vec::new()),
             udf: &|_| None,
             deadman: DeadmanTexts::default(),
@@ -173,6 +176,7 @@ impl Pipeline {
             endpoint: &|_| Some(Endpoint::default()),
             influxdb: &|_| Some(InfluxDbTarget::default()),
             kubernetes: &|_| Ok(KubernetesAccess::default()),
+            swarm: &|_| Ok(SwarmAccess::default()),
             udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
             ..Lowering::bare("", dbrps, &server)
         };

@@ -6,7 +6,9 @@ use super::{LowerError, Lowering};
 use crate::tick::{pipeline::PipelineNode, value::ScriptValue};
 
 pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Autoscale, LowerError> {
-    let or = |property, default: &str| node.string(property).unwrap_or(default).to_owned();
+    let or = |property: &str, default: &str| node.string(property).unwrap_or(default).to_owned();
+    // These are not set by empty texts.
+    let given = |property: &str| node.string(property).filter(|text| !text.is_empty()).map(str::to_owned);
     let cluster = node.string("cluster").unwrap_or_default();
     let no_client = |service: &str, error: String| {
         let method = node.spec.method;
@@ -14,23 +16,24 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Auto
     };
     let (scaler, tags, name_tag, [name, name_from]) = match node.spec.method {
         "k8sAutoscale" => {
-            let namespace = Some(or("namespace", "")).filter(|name| !name.is_empty()).unwrap_or("default".to_owned());
+            let access = (lowering.kubernetes)(cluster).map_err(|error| no_client("kubernetes", error))?;
+            let namespace = given("namespace").unwrap_or_else(|| "default".to_owned());
             let kind = or("kind", "deployments");
             let tags = [("namespaceTag", "namespace", &namespace), ("kindTag", "kind", &kind)];
-            let tags = tags.map(|(property, default, value)| (or(property, default), value.clone()));
-            let access = (lowering.kubernetes)(cluster).map_err(|error| no_client("kubernetes", error))?;
-            let name_tag = or("resourceTag", "resource");
-            (
-                Scaler::Kubernetes { access, namespace, kind },
-                tags.to_vec(),
-                name_tag,
-                ["resourceName", "resourceNameTag"],
-            )
+            let tags = tags.map(|(property, default, value)| (or(property, default), value.clone())).to_vec();
+            let scaler = Scaler::Kubernetes { access, namespace, kind };
+            (scaler, tags, or("resourceTag", "resource"), ["resourceName", "resourceNameTag"])
+        }
+        "swarmAutoscale" => {
+            let access = (lowering.swarm)(cluster).map_err(|error| no_client("swarm", error))?;
+            // What is emitted has the tag that the name came from.
+            let name_tag = given("outputServiceNameTag").unwrap_or_else(|| or("serviceNameTag", ""));
+            (Scaler::Swarm { access }, Vec::new(), name_tag, ["serviceName", "serviceNameTag"])
         }
         method => return Err(LowerError(format!("{}: {method} is not supported by this version", node.name))),
     };
-    let resource = match node.string(name).filter(|name| !name.is_empty()) {
-        Some(name) => ResourceName::Fixed(name.to_owned()),
+    let resource = match given(name) {
+        Some(name) => ResourceName::Fixed(name),
         None => ResourceName::Tag(or(name_from, "")),
     };
     let Some([ScriptValue::Lambda(replicas)]) = node.setting("replicas") else {

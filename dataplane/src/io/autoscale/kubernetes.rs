@@ -4,7 +4,7 @@ use proto::plan::KubernetesAccess;
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 
-use super::{Clients, Trust, url};
+use super::{Clients, Failed, Trust, first_that_answers, url};
 use crate::node::autoscale::Scale;
 
 /// What is scaled.
@@ -19,21 +19,6 @@ pub struct Resource<'a> {
 struct Found {
     url: reqwest::Url,
     scale: Value,
-}
-
-/// Why a request came to nothing.
-enum Failed {
-    /// Another server may answer.
-    Away(String),
-    Missing(String),
-    Refused(String),
-}
-
-impl Failed {
-    fn text(self) -> String {
-        let (Failed::Away(text) | Failed::Missing(text) | Failed::Refused(text)) = self;
-        text
-    }
 }
 
 impl Resource<'_> {
@@ -53,8 +38,8 @@ impl Resource<'_> {
 
 /// How many copies there are, after setting them if they are to be set.
 pub async fn scale(clients: &Clients, access: &KubernetesAccess, resource: &Resource<'_>, set: Option<i64>) -> Scale {
-    let api = Api { clients, access, trust: Trust { ca_path: access.ca_path.clone() } };
-    let found = api.get(resource).await;
+    let api = Api { clients, access, trust: Trust { ca_path: access.ca_path.clone(), ..Trust::default() } };
+    let found = first_that_answers(&access.urls, async |server| api.get(server, resource).await).await;
     let found = found.map_err(|error| format!("failed to get scale {}: {error}", resource.shown()))?;
     // A scale of none says nothing.
     let replicas = found.scale.pointer("/spec/replicas");
@@ -74,34 +59,24 @@ struct Api<'a> {
 }
 
 impl Api<'_> {
-    /// Asks the servers in turn until one answers.
-    async fn get(&self, resource: &Resource<'_>) -> Result<Found, String> {
-        let mut away = "no URL".to_owned();
-        for server in &self.access.urls {
-            let mut missing = None;
-            for group in resource.groups() {
-                let path = ["namespaces", resource.namespace, resource.kind, resource.name, "scale"];
-                let url = url(server, &[group, &path].concat())?;
-                match self.call(Method::GET, url.clone(), None).await {
-                    Ok(scale) => return Ok(Found { url, scale }),
-                    // The first group is that of today: what it says counts.
-                    Err(Failed::Missing(error)) => drop(missing.get_or_insert(error)),
-                    Err(Failed::Refused(error)) => return Err(missing.unwrap_or(error)),
-                    Err(Failed::Away(error)) => {
-                        away = error;
-                        break;
-                    }
-                }
-            }
-            if let Some(error) = missing {
-                return Err(error);
+    /// The first group is that of today: what it says counts where none knows the resource.
+    async fn get(&self, server: &str, resource: &Resource<'_>) -> Result<Found, Failed> {
+        let mut missing = None;
+        for group in resource.groups() {
+            let path = ["namespaces", resource.namespace, resource.kind, resource.name, "scale"];
+            let url = url(server, &[group, &path].concat())?;
+            match self.call(Method::GET, url.clone(), None).await {
+                Ok(scale) => return Ok(Found { url, scale }),
+                Err(Failed::Refused(404, error)) => drop(missing.get_or_insert(error)),
+                Err(error) if missing.is_none() => return Err(error),
+                Err(_) => {}
             }
         }
-        Err(away)
+        Err(Failed::Refused(404, missing.unwrap_or_default()))
     }
 
     async fn call(&self, method: Method, url: reqwest::Url, patch: Option<&Value>) -> Result<Value, Failed> {
-        let client = self.clients.get(&self.trust).map_err(Failed::Refused)?;
+        let client = self.clients.get(&self.trust).map_err(|error| Failed::Refused(0, error))?;
         let mut request = self.authorized(client.request(method, url)).await?;
         if let Some(patch) = patch {
             request = request.header(header::CONTENT_TYPE, "application/json-patch+json").body(patch.to_string());
@@ -110,13 +85,12 @@ impl Api<'_> {
         let (status, body) = self.clients.send(&self.trust, request).await.map_err(away)?;
         let body: Option<Value> = serde_json::from_slice(&body).ok();
         if status == 200 {
-            let wrong = || Failed::Refused(format!("failed to decode k8s server response: Code: {status}"));
+            let wrong = || Failed::Refused(status, format!("failed to decode k8s server response: Code: {status}"));
             return body.ok_or_else(wrong);
         }
         let message = body.as_ref().and_then(|body| body.get("message")?.as_str());
         let wrong = || format!("failed to understand k8s server response: Code: {status}");
-        let error = message.map_or_else(wrong, str::to_owned);
-        Err(if status == 404 { Failed::Missing(error) } else { Failed::Refused(error) })
+        Err(Failed::Refused(status, message.map_or_else(wrong, str::to_owned)))
     }
 
     async fn authorized(&self, request: RequestBuilder) -> Result<RequestBuilder, Failed> {
@@ -125,7 +99,7 @@ impl Api<'_> {
             "" => token.clone(),
             path => {
                 let read = tokio::fs::read_to_string(path).await;
-                read.map_err(|error| Failed::Refused(format!("could not load token: {path}: {error}")))?
+                read.map_err(|error| Failed::Refused(0, format!("could not load token: {path}: {error}")))?
             }
         };
         Ok(if token.trim().is_empty() { request } else { request.bearer_auth(token.trim()) })

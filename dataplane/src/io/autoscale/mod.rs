@@ -4,9 +4,11 @@
 //! tried again: the node says what it wants anew with its next point.
 
 mod kubernetes;
+mod swarm;
 
 use std::{
     cell::{Cell, RefCell},
+    fmt::Display,
     rc::Rc,
     time::Duration,
 };
@@ -71,6 +73,7 @@ async fn carry_out(request: &AutoscaleRequest, clients: &Clients) -> Scale {
             let resource = kubernetes::Resource { namespace, kind, name: resource };
             kubernetes::scale(clients, access, &resource, *set).await
         }
+        Scaler::Swarm { access } => swarm::scale(clients, access, resource, *set).await,
     }
 }
 
@@ -83,6 +86,11 @@ struct Clients(RefCell<HashMap<Trust, Client>>);
 struct Trust {
     /// File of the certificates that are trusted; empty: those of the system.
     ca_path: String,
+    /// Files of what shows who asks; empty: none.
+    certificate: String,
+    key: String,
+    /// Whoever answers is trusted.
+    anybody: bool,
 }
 
 impl Clients {
@@ -120,22 +128,57 @@ impl Clients {
 
 impl Trust {
     fn configure(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
+        let failed = |path: &str, error: &dyn Display| format!("failed to read {path}: {error}");
+        let read = |path: &str| std::fs::read(path).map_err(|error| failed(path, &error));
         if !self.ca_path.is_empty() {
-            let failed = |error: &dyn std::fmt::Display| format!("failed to read {}: {error}", self.ca_path);
-            let pem = std::fs::read(&self.ca_path).map_err(|error| failed(&error))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(&error))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&read(&self.ca_path)?);
             builder = builder.tls_built_in_root_certs(false);
-            for certificate in certificates {
+            for certificate in certificates.map_err(|error| failed(&self.ca_path, &error))? {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        Ok(builder)
+        if !self.certificate.is_empty() {
+            let pem = [read(&self.certificate)?, vec![b'\n'], read(&self.key)?].concat();
+            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| failed(&self.certificate, &error))?;
+            builder = builder.identity(identity);
+        }
+        Ok(builder.danger_accept_invalid_certs(self.anybody))
     }
 }
 
+/// Why a request came to nothing.
+enum Failed {
+    /// Another server may answer.
+    Away(String),
+    /// Status and reason.
+    Refused(u16, String),
+}
+
+impl Failed {
+    fn text(self) -> String {
+        let (Failed::Away(text) | Failed::Refused(_, text)) = self;
+        text
+    }
+}
+
+/// Asks the servers in turn until one answers, whatever it says.
+async fn first_that_answers<'a, T>(
+    servers: &'a [String],
+    ask: impl AsyncFn(&'a str) -> Result<T, Failed>,
+) -> Result<T, String> {
+    let mut last = "no URL".to_owned();
+    for server in servers {
+        match ask(server).await {
+            Err(Failed::Away(error)) => last = error,
+            answered => return answered.map_err(Failed::text),
+        }
+    }
+    Err(last)
+}
+
 /// A URL with these further segments of its path.
-fn url(base: &str, segments: &[&str]) -> Result<reqwest::Url, String> {
-    let invalid = |why: &dyn std::fmt::Display| format!("invalid URL {base:?}: {why}");
+fn url(base: &str, segments: &[&str]) -> Result<reqwest::Url, Failed> {
+    let invalid = |why: &dyn Display| Failed::Refused(0, format!("invalid URL {base:?}: {why}"));
     let mut url = reqwest::Url::parse(base).map_err(|error| invalid(&error))?;
     url.path_segments_mut().map_err(|()| invalid(&"no host"))?.pop_if_empty().extend(segments);
     Ok(url)

@@ -1,0 +1,86 @@
+//! The copies of a Docker Swarm service (<https://docs.docker.com/reference/api/engine/>, services).
+
+use proto::plan::SwarmAccess;
+use reqwest::{Method, header};
+use serde_json::Value;
+
+use super::{Clients, Failed, Trust, first_that_answers, url};
+use crate::node::autoscale::Scale;
+
+/// Of the API: what daemons of today and of 2017 know. Daemons that want a later one are asked in theirs.
+const VERSION: &str = "v1.30";
+const TOO_OLD: &str = "too old";
+
+/// A service as a server knows it.
+struct Found<'a> {
+    server: &'a str,
+    /// Empty: that of the daemon.
+    version: &'static str,
+    service: Value,
+}
+
+/// How many copies are wanted, after setting them if they are to be set.
+pub async fn scale(clients: &Clients, access: &SwarmAccess, name: &str, set: Option<i64>) -> Scale {
+    let SwarmAccess { urls, ssl_ca, ssl_cert, ssl_key, insecure_skip_verify } = access.clone();
+    let trust = Trust { ca_path: ssl_ca, certificate: ssl_cert, key: ssl_key, anybody: insecure_skip_verify };
+    let api = Api { clients, trust };
+    let failed = |error: String| format!("failed to get swarm service for {name:?}: {error}");
+    let mut found = first_that_answers(&urls, async |server| api.get(server, name).await).await.map_err(failed)?;
+    let replicas = found.service.pointer_mut("/Spec/Mode/Replicated/Replicas");
+    let replicas = replicas.ok_or_else(|| failed("the service is not replicated".to_owned()))?;
+    let Some(wanted) = set else {
+        return replicas.as_i64().ok_or_else(|| failed("failed to decode swarm server response".to_owned()));
+    };
+    *replicas = wanted.into();
+    let updated = api.update(&found).await;
+    updated.map_err(|error| format!("update service request failed for {name:?}: {}", error.text()))?;
+    Ok(wanted)
+}
+
+struct Api<'a> {
+    clients: &'a Clients,
+    trust: Trust,
+}
+
+impl Api<'_> {
+    async fn get<'s>(&self, server: &'s str, name: &str) -> Result<Found<'s>, Failed> {
+        let path = |version: &'static str| [version, "services", name];
+        let found = |version, service| Found { server, version, service };
+        let asked = self.call(Method::GET, url(server, &path(VERSION))?, None).await;
+        match asked {
+            Err(Failed::Refused(400, error)) if error.contains(TOO_OLD) => {
+                let service = self.call(Method::GET, url(server, &path("")[1..])?, None).await?;
+                Ok(found("", service))
+            }
+            asked => asked.map(|service| found(VERSION, service)),
+        }
+    }
+
+    async fn update(&self, found: &Found<'_>) -> Result<(), Failed> {
+        let text = |place: &str| found.service.pointer(place).map(|value| value.to_string().replace('"', ""));
+        let wrong = || Failed::Refused(200, "failed to decode swarm server response".to_owned());
+        let (id, index) = text("/ID").zip(text("/Version/Index")).ok_or_else(wrong)?;
+        let path = [found.version, "services", &id, "update"];
+        let mut url = url(found.server, if found.version.is_empty() { &path[1..] } else { &path })?;
+        url.query_pairs_mut().append_pair("version", &index);
+        self.call(Method::POST, url, found.service.get("Spec")).await.map(|_| ())
+    }
+
+    async fn call(&self, method: Method, url: reqwest::Url, body: Option<&Value>) -> Result<Value, Failed> {
+        let mut request =
+            self.clients.get(&self.trust).map_err(|error| Failed::Refused(0, error))?.request(method, url);
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        let away = |error| Failed::Away(format!("swarm client request failed: {error}"));
+        let (status, body) = self.clients.send(&self.trust, request).await.map_err(away)?;
+        let body: Option<Value> = serde_json::from_slice(&body).ok();
+        if status == 200 {
+            // An update is answered with warnings, or with nothing.
+            return Ok(body.unwrap_or_default());
+        }
+        let message = body.as_ref().and_then(|body| body.get("message")?.as_str()).filter(|text| !text.is_empty());
+        let wrong = || format!("failed to understand swarm server error response: Code: {status}");
+        Err(Failed::Refused(status, message.map_or_else(wrong, str::to_owned)))
+    }
+}
