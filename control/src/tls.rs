@@ -1,14 +1,16 @@
-//! TLS towards the services of the configuration: the `ssl-*` options of a section.
+//! Connections to services of the configuration, plain or with TLS: the `ssl-*` options of a section.
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{
     TlsConnector,
-    client::TlsStream,
     rustls::{
         self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
         client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -16,6 +18,35 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     },
 };
+
+/// What is read and written, with TLS or without.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Connects to `HOST:PORT`; with somebody to trust it is TLS. Certificates are read anew each time.
+pub async fn connect(address: &str, trust: Option<&Trust>) -> Result<Box<dyn Stream>, ConnectError> {
+    let Some(trust) = trust else { return Ok(Box::new(tcp(address).await?)) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+    let connector = TlsConnector::from(Arc::new(trust.config()?));
+    Ok(Box::new(connector.connect(name, tcp(address).await?).await?))
+}
+
+async fn tcp(address: &str) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // What is written is whole.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
 
 /// Whom to trust, and who one is. Empty paths: the authorities of the web, no certificate of one's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,18 +71,6 @@ pub enum TlsError {
 }
 
 impl Trust {
-    /// Takes a connection through the handshake; certificates are read anew each time. The outer error is one of the
-    /// configuration, the inner one the other side's.
-    pub async fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> Result<Result<TlsStream<TcpStream>, std::io::Error>, TlsError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
-        let connector = TlsConnector::from(Arc::new(self.config()?));
-        Ok(connector.connect(name, stream).await)
-    }
-
     /// Reads the files.
     pub fn config(&self) -> Result<ClientConfig, TlsError> {
         let unusable = |error: rustls::Error| TlsError::Unusable(error.to_string());
@@ -137,7 +156,39 @@ impl ServerCertVerifier for AnyCertificate {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_server_is_who_its_certificate_says_unless_nobody_asks() {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tls/localhost.pem");
+        let acceptor = dataplane::io::tls::acceptor(&own, None).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let said = stream.read_u8().await.unwrap_or_default();
+                    let _ = stream.write_u8(said + 1).await;
+                }
+            }
+        });
+        let known = Trust { authorities: own.clone(), ..Trust::default() };
+        let any = Trust { insecure: true, certificate: own, ..Trust::default() };
+        for trust in [known, any] {
+            let mut stream = connect(&address, Some(&trust)).await.unwrap();
+            stream.write_u8(1).await.unwrap();
+            assert_eq!(stream.read_u8().await.unwrap(), 2);
+        }
+        let Err(error) = connect(&address, Some(&Trust::default())).await else { panic!("anybody is trusted") };
+        assert!(error.to_string().contains("certificate"), "{error}");
+        server.abort();
+    }
 
     #[test]
     fn files_that_cannot_be_used_are_named() {

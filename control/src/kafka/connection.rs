@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
 
@@ -14,6 +13,7 @@ use super::{
     settings::Settings,
     wire::{Answer, Fields},
 };
+use crate::tls::{self, ConnectError, Stream};
 
 /// Longest answer that is read; that about a topic of many thousand partitions is shorter.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -34,9 +34,6 @@ const SASL_HANDSHAKE: Api = Api { name: "SaslHandshake", key: 17, version: 1 };
 const API_VERSIONS: Api = Api { name: "ApiVersions", key: 18, version: 0 };
 const SASL_AUTHENTICATE: Api = Api { name: "SaslAuthenticate", key: 36, version: 0 };
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 pub struct Connection {
     address: String,
     stream: Box<dyn Stream>,
@@ -50,7 +47,12 @@ impl Connection {
     pub async fn open(address: &str, settings: &Settings) -> Result<Connection, KafkaError> {
         let limit = settings.timeout;
         let late = |_| KafkaError::Late { address: address.to_owned(), limit };
-        let stream = timeout(limit, stream(address, settings)).await.map_err(late)??;
+        let failed = |error| match error {
+            ConnectError::Io(error) => KafkaError::Io { address: address.to_owned(), error: error.to_string() },
+            ConnectError::Tls(error) => error.into(),
+        };
+        let connected = timeout(limit, tls::connect(address, settings.tls.as_ref())).await.map_err(late)?;
+        let stream = connected.map_err(failed)?;
         let mut connection = Connection { address: address.to_owned(), stream, correlation: 0, limit };
         connection.check_versions(settings.credentials.is_some()).await?;
         if let Some(credentials) = &settings.credentials {
@@ -153,14 +155,4 @@ impl Connection {
         }
         Ok(token.to_vec())
     }
-}
-
-async fn stream(address: &str, settings: &Settings) -> Result<Box<dyn Stream>, KafkaError> {
-    let failed = |error: std::io::Error| KafkaError::Io { address: address.to_owned(), error: error.to_string() };
-    let stream = TcpStream::connect(address).await.map_err(failed)?;
-    // Requests are whole when they are written.
-    stream.set_nodelay(true).map_err(failed)?;
-    let Some(trust) = &settings.tls else { return Ok(Box::new(stream)) };
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-    Ok(Box::new(trust.connect(host, stream).await?.map_err(failed)?))
 }

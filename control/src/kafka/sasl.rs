@@ -137,10 +137,11 @@ mod tests {
         Credentials { mechanism, user: "user".to_owned(), password: "pencil".to_owned() }
     }
 
+    /// Of RFC 7677; the same of SHA-512 by Python's hashlib and hmac.
     #[test]
     fn scram_is_that_of_its_public_vector() {
-        let credentials = credentials(Mechanism::ScramSha256);
-        let scram = credentials.scram("rOprNGfwEbeRWgbNEkqO").unwrap();
+        let of_256 = credentials(Mechanism::ScramSha256);
+        let scram = of_256.scram("rOprNGfwEbeRWgbNEkqO").unwrap();
         assert_eq!(scram.first(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         let server = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         let (last, expected) = scram.last(server.as_bytes()).unwrap();
@@ -150,6 +151,17 @@ mod tests {
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
         );
         assert_eq!(expected, b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+        let of_512 = credentials(Mechanism::ScramSha512);
+        let (last, expected) = of_512.scram("rOprNGfwEbeRWgbNEkqO").unwrap().last(server.as_bytes()).unwrap();
+        assert!(
+            last.ends_with(
+                b",p=gMGXRcevScNtxZ6/8lQYpGtnsNAc3mGcmNomv+xnoOMw+3R2xNJdMNnzMlTN8PPC6wdp6dybEmDYXYTxwnYPJQ=="
+            )
+        );
+        assert_eq!(
+            expected,
+            b"v=ZQnYEgWQMFmmsM8aQMF0nDDCy/AgCzkwk8CmMZYcMg0vSVlKDanekLtifDSeVGT4+5ZxXnJq199RVG2rR7N7Zw=="
+        );
     }
 
     #[test]

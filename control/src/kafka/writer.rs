@@ -104,13 +104,19 @@ impl TopicWriter {
         let open = |(place, record)| Open { place, record, partition: None };
         let mut open: Vec<Open<'_>> = records.iter().enumerate().map(open).collect();
         let mut pause = PAUSE_MIN;
-        let mut last = None;
+        let mut last: Option<KafkaError> = None;
         loop {
             // Others write to the topic between attempts.
             let attempt = async { self.cluster.lock().await.attempt(self, &mut open, now, &mut results).await };
             match timeout_at(end, attempt).await {
                 Ok(Ok(())) => return results,
-                Ok(Err(error)) => last = Some(error),
+                Ok(Err(error)) => {
+                    if last.is_none() && error.may_pass() {
+                        let (cluster, topic) = (&self.settings.cluster, &self.topic);
+                        tracing::warn!(service = "kafka", cluster, topic, err = %error, "records wait");
+                    }
+                    last = Some(error);
+                }
                 Err(_) => {}
             }
             let error = match &last {
@@ -341,6 +347,14 @@ fn produced(answer: &[u8]) -> Result<Vec<(usize, i16)>, CutShort> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// Whatever comes is an answer or cut short.
+        #[test]
+        fn no_answer_ends_the_process(answer: Vec<u8>) {
+            let _ = (Metadata::read(&answer).is_ok(), produced(&answer).is_ok());
+        }
+    }
 
     #[test]
     fn large_records_go_alone() {

@@ -1,14 +1,13 @@
 //! `mqtt`: a message to a topic of a broker, over a connection of its own (MQTT 3.1.1).
 
 use serde::{Deserialize, Deserializer, de::Error};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Message, Occasion, Section, Service, ServiceError, occasion::check_templates};
+use crate::tls::{self, Stream, Trust};
 
-const DEFAULT_PORT: u16 = 1_883;
+/// Ports where the URL has none, plain and with TLS.
+const DEFAULT_PORTS: [u16; 2] = [1_883, 8_883];
 
 /// First bytes of packets (MQTT 3.1.1 §2.2).
 mod packet {
@@ -63,8 +62,10 @@ impl<'de> Deserialize<'de> for Qos {
 /// What is published, and where.
 #[derive(Debug, PartialEq)]
 pub struct Publication {
-    /// Host and port.
-    pub address: (String, u16),
+    /// `HOST:PORT`.
+    pub address: String,
+    /// It is TLS.
+    pub trust: Option<Trust>,
     pub client_id: String,
     pub login: Option<(String, String)>,
     pub topic: String,
@@ -83,9 +84,11 @@ impl Service for Mqtt {
     }
 
     fn message(&self, section: &Section<'_>, occasion: &Occasion<'_>) -> Result<Message, ServiceError> {
+        let (address, with_tls) = address(section.text("url")).map_err(ServiceError)?;
         let client_id = section.or(section.text("client-id"), "name");
         Ok(Message::Publication(Publication {
-            address: address(section.text("url"))?,
+            address,
+            trust: with_tls.then(|| section.trust()),
             client_id: client_id.to_owned(),
             login: section.login(),
             topic: occasion.render(&self.topic)?,
@@ -96,35 +99,40 @@ impl Service for Mqtt {
     }
 }
 
-fn address(url: &str) -> Result<(String, u16), ServiceError> {
+/// Address of a broker's URL, and whether it speaks TLS there.
+pub fn address(url: &str) -> Result<(String, bool), String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("tcp", url));
-    if !matches!(scheme, "tcp" | "mqtt") {
-        return Err(ServiceError(format!("{url}: {scheme} is not supported by this version, only tcp is")));
-    }
+    let with_tls = match scheme {
+        "tcp" | "mqtt" => false,
+        "ssl" | "tls" | "tcps" | "mqtts" => true,
+        other => return Err(format!("{url}: {other} is not supported by this version, only tcp and ssl are")),
+    };
     let parsed = reqwest::Url::parse(&format!("mqtt://{rest}"));
-    let parsed = parsed.map_err(|error| ServiceError(format!("invalid URL {url:?}: {error}")))?;
-    let host = parsed.host_str().ok_or_else(|| ServiceError(format!("invalid URL {url:?}: no host")))?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), parsed.port().unwrap_or(DEFAULT_PORT)))
+    let parsed = parsed.map_err(|error| format!("invalid URL {url:?}: {error}"))?;
+    let host = parsed.host_str().ok_or_else(|| format!("invalid URL {url:?}: no host"))?;
+    let port = parsed.port().unwrap_or(DEFAULT_PORTS[usize::from(with_tls)]);
+    Ok((format!("{host}:{port}"), with_tls))
 }
 
 /// Connects, publishes, waits for what the quality of service asks of the broker, and leaves.
 pub async fn publish(publication: &Publication) -> Result<(), ServiceError> {
-    let (host, port) = &publication.address;
-    let failed = |error: std::io::Error| ServiceError(format!("{host}:{port}: {error}"));
-    let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+    let address = &publication.address;
+    let failed = |error: std::io::Error| ServiceError(format!("{address}: {error}"));
+    let connected = tls::connect(address, publication.trust.as_ref()).await;
+    let mut stream = connected.map_err(|error| ServiceError(format!("{address}: {error}")))?;
     stream.write_all(&connect(publication)).await.map_err(failed)?;
-    match answer(&mut stream, packet::CONNACK).await.map_err(failed)? {
+    match answer(&mut *stream, packet::CONNACK).await.map_err(failed)? {
         [_, 0] => {}
-        [_, code] => return Err(ServiceError(format!("{host}:{port} refuses the connection with code {code}"))),
+        [_, code] => return Err(ServiceError(format!("{address} refuses the connection with code {code}"))),
     }
     stream.write_all(&publish_packet(publication)).await.map_err(failed)?;
     match publication.qos {
         Qos::AtMost => {}
-        Qos::AtLeast => drop(answer(&mut stream, packet::PUBACK).await.map_err(failed)?),
+        Qos::AtLeast => drop(answer(&mut *stream, packet::PUBACK).await.map_err(failed)?),
         Qos::Exactly => {
-            answer(&mut stream, packet::PUBREC).await.map_err(failed)?;
+            answer(&mut *stream, packet::PUBREC).await.map_err(failed)?;
             stream.write_all(&framed(packet::PUBREL, &ID)).await.map_err(failed)?;
-            answer(&mut stream, packet::PUBCOMP).await.map_err(failed)?;
+            answer(&mut *stream, packet::PUBCOMP).await.map_err(failed)?;
         }
     }
     stream.write_all(&framed(packet::DISCONNECT, &[])).await.map_err(failed)?;
@@ -132,7 +140,7 @@ pub async fn publish(publication: &Publication) -> Result<(), ServiceError> {
 }
 
 /// The two bytes of a packet of this kind, which alone may come now.
-async fn answer(stream: &mut TcpStream, kind: u8) -> std::io::Result<[u8; 2]> {
+async fn answer(stream: &mut dyn Stream, kind: u8) -> std::io::Result<[u8; 2]> {
     let mut packet = [0; 4];
     stream.read_exact(&mut packet).await?;
     match packet {
@@ -196,7 +204,8 @@ mod tests {
 
     fn publication(address: std::net::SocketAddr, qos: Qos) -> Publication {
         Publication {
-            address: (address.ip().to_string(), address.port()),
+            address: address.to_string(),
+            trust: None,
             client_id: "me".to_owned(),
             login: Some(("u".to_owned(), "p".to_owned())),
             topic: "a/b".to_owned(),
@@ -232,6 +241,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_broker_may_speak_tls() {
+        let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tls/localhost.pem");
+        let acceptor = dataplane::io::tls::acceptor(&own, None).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut publication = publication(listener.local_addr().unwrap(), Qos::AtMost);
+        publication.address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        publication.trust = Some(Trust { authorities: own, ..Trust::default() });
+        let broker = async {
+            let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            stream.read_exact(&mut [0; 22]).await.unwrap();
+            stream.write_all(b"\x20\x02\0\0").await.unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            rest
+        };
+        let (sent, received) = tokio::join!(publish(&publication), broker);
+        sent.unwrap();
+        assert_eq!(received, b"\x31\x06\0\x03a/bM\xe0\0");
+    }
+
+    #[tokio::test]
     async fn a_broker_that_refuses_is_told_of() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let publication = publication(listener.local_addr().unwrap(), Qos::AtMost);
@@ -247,8 +277,9 @@ mod tests {
     #[test]
     fn lengths_take_seven_bits_a_byte_and_urls_have_a_port() {
         assert_eq!(framed(0x30, &[0; 321])[..3], [0x30, 0xc1, 0x02]);
-        assert_eq!(address("tcp://h:1").unwrap(), ("h".to_owned(), 1));
-        assert_eq!(address("mqtt://[::1]").unwrap(), ("::1".to_owned(), 1_883));
-        assert!(address("ssl://h").unwrap_err().to_string().contains("ssl is not supported"));
+        assert_eq!(address("tcp://h:1"), Ok(("h:1".to_owned(), false)));
+        assert_eq!(address("mqtt://[::1]"), Ok(("[::1]:1883".to_owned(), false)));
+        assert_eq!(address("ssl://h"), Ok(("h:8883".to_owned(), true)));
+        assert!(address("ws://h").unwrap_err().contains("ws is not supported"));
     }
 }

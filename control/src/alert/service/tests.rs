@@ -290,6 +290,6 @@ fn a_topic_may_depend_on_the_event() {
     let message = message_at(Level::Critical, "mqtt", section, options).unwrap();
     let Message::Publication(publication) = message else { panic!("{message:?}") };
     assert_eq!((publication.topic.as_str(), publication.client_id.as_str()), ("alerts/a", "n"));
-    assert_eq!(publication.address, ("h".to_owned(), 1884));
+    assert_eq!((&*publication.address, publication.trust), ("h:1884", None));
     assert!(check("mqtt", json!({"topic": "t", "qos": 3})).unwrap_err().contains("invalid qos"));
 }
