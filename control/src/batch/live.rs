@@ -73,7 +73,7 @@ pub fn start(
             }
             match live.query.client(&live.clusters) {
                 Ok(_) => live.run().await,
-                Err(error) => failed(format!("{}: {error}", live.query.name)),
+                Err(error) => failed(format!("{}: failed to get InfluxDB client: {error}", live.query.name)),
             }
         })
     };

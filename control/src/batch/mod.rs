@@ -9,5 +9,5 @@ mod query;
 mod schedule;
 
 pub use live::{Failed, Loops, start};
-pub use query::{Asked, Query, queries};
+pub use query::{Asked, Query, allowed_queries, queries};
 pub use schedule::Schedule;

@@ -49,9 +49,21 @@ impl Query {
         Window { start: stop.saturating_sub(self.period), stop }
     }
 
+    /// Refuses sources outside of a task's databases (reference: batch-and-replay §8).
+    fn check_sources(&self, dbrps: &[Dbrp]) -> Result<(), String> {
+        let Language::InfluxQl { select, .. } = &self.language else { return Ok(()) };
+        for source in &select.sources {
+            if !dbrps.iter().any(|dbrp| dbrp.db == source.database && dbrp.rp == source.retention_policy) {
+                let (database, policy) = (&source.database, &source.retention_policy);
+                return Err(format!("batch query is not allowed to request data from \"{database}\".\"{policy}\""));
+            }
+        }
+        Ok(())
+    }
+
     /// The client of the query's cluster.
     pub fn client(&self, clusters: &Clusters) -> Result<Client, String> {
-        clusters.get(&self.cluster).map_err(|error| format!("failed to get InfluxDB client: {error}"))
+        clusters.get(&self.cluster).map_err(|error| error.to_string())
     }
 
     /// Asks for the window of a tick. Time buckets are aligned with the window only in live queries.
@@ -88,12 +100,19 @@ async fn read(work: impl FnOnce(&mut Vec<u8>) -> Result<u64, String> + Send + 's
 }
 
 /// The query nodes of a batch task in order of creation, or why the task cannot start.
-pub fn queries(pipeline: &Pipeline, dbrps: &[Dbrp]) -> Result<Vec<Query>, String> {
+pub fn queries(pipeline: &Pipeline) -> Result<Vec<Query>, String> {
     let nodes = pipeline.nodes.iter().filter(|node| matches!(node.spec.method, "query" | "queryFlux"));
-    nodes.map(|node| query(node, dbrps)).collect()
+    nodes.map(query).collect()
 }
 
-fn query(node: &PipelineNode, dbrps: &[Dbrp]) -> Result<Query, String> {
+/// The same of a task that asks for data of these databases only. Who replays what is recorded asks for none.
+pub fn allowed_queries(pipeline: &Pipeline, dbrps: &[Dbrp]) -> Result<Vec<Query>, String> {
+    let queries = queries(pipeline)?;
+    queries.iter().try_for_each(|query| query.check_sources(dbrps))?;
+    Ok(queries)
+}
+
+fn query(node: &PipelineNode) -> Result<Query, String> {
     let every = node.duration("every").unwrap_or_default();
     let cron = node.string("cron").filter(|cron| !cron.is_empty());
     let schedule = match (every, cron) {
@@ -106,7 +125,7 @@ fn query(node: &PipelineNode, dbrps: &[Dbrp]) -> Result<Query, String> {
     let text = |name| node.string(name).unwrap_or_default().to_owned();
     let language = match node.spec.method {
         "queryFlux" => Language::Flux { script: node.argument(0).to_owned(), org: text("org"), org_id: text("orgID") },
-        _ => influxql(node, dbrps)?,
+        _ => influxql(node)?,
     };
     Ok(Query {
         name: node.name.clone(),
@@ -118,14 +137,8 @@ fn query(node: &PipelineNode, dbrps: &[Dbrp]) -> Result<Query, String> {
     })
 }
 
-fn influxql(node: &PipelineNode, dbrps: &[Dbrp]) -> Result<Language, String> {
+fn influxql(node: &PipelineNode) -> Result<Language, String> {
     let select = parse_select(node.argument(0)).map_err(|error| error.to_string())?;
-    for source in &select.sources {
-        if !dbrps.iter().any(|dbrp| dbrp.db == source.database && dbrp.rp == source.retention_policy) {
-            let (database, policy) = (&source.database, &source.retention_policy);
-            return Err(format!("batch query is not allowed to request data from \"{database}\".\"{policy}\""));
-        }
-    }
     let mut dimensions = Vec::new();
     collect(node.setting("groupBy").unwrap_or_default(), &mut dimensions)?;
     if dimensions.iter().filter(|dimension| matches!(dimension, Dimension::Time { .. })).count() > 1 {

@@ -4,6 +4,8 @@
 //! recording of any length needs the memory of one answer.
 
 use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -15,7 +17,7 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::{Caps, Kind, RecordingError, Recordings, new_id, part};
 use crate::{
-    batch::{Query, queries},
+    batch::{Query, allowed_queries},
     influxdb::{
         Clusters,
         result::{self, BatchTime, Manner},
@@ -42,9 +44,14 @@ impl Recordings {
             self.refused(&id, "wrong task type".to_owned(), now);
             return Ok(recording);
         }
-        let asked = queries(&compiled.pipeline, &view.stored.dbrps);
-        let (clusters, caps) = (self.shared.clusters.clone(), self.shared.caps);
-        self.write(id, Kind::Batch, move |path| record_batch(path, &asked?, range, now, &clusters, caps));
+        let shared = self.shared.clone();
+        let master = id.clone();
+        self.write(id, Kind::Batch, move |path| {
+            // A task that cannot start records nothing either.
+            shared.tasks.replayed(&view.stored.id, &master)?;
+            let asked = allowed_queries(&compiled.pipeline, &view.stored.dbrps)?;
+            record_batch(path, &asked, range, now, &shared.clusters, shared.caps)
+        });
         Ok(recording)
     }
 
@@ -226,7 +233,7 @@ async fn ask(query: &str, cluster: &str, clusters: &Clusters) -> Result<Answer, 
         _ => None,
     };
     let source = source.ok_or("could not determine database and retention policy. Is the query fully qualified?")?;
-    let client = clusters.get(cluster).map_err(|error| format!("failed to get InfluxDB client: {error}"))?;
+    let client = clusters.get(cluster).map_err(|error| error.to_string())?;
     let body = client.query(query).await.map_err(|error| format!("InfluxDB query failed: {error}"))?;
     Ok(Answer { body, database: source.database.clone(), retention_policy: source.retention_policy.clone() })
 }
@@ -240,12 +247,14 @@ impl Answer {
         Ok(lines)
     }
 
-    /// The points of all series in order of time, as the text of a stream recording.
+    /// The points of all series as the text of a stream recording: always the next point of the series whose next one is the
+    /// earliest, which is the order of time unless the answer has its rows in another order.
     pub fn stream(&self) -> Result<Vec<u8>, String> {
         let failed = |error: result::ResultError| format!("InfluxDB query failed: {error}");
         let all = result::series(&self.body).map_err(failed)?;
-        let mut points: Vec<(i64, String)> = Vec::new();
+        let mut merged: Vec<VecDeque<(i64, String)>> = Vec::with_capacity(all.len());
         for series in &all {
+            let mut points = VecDeque::new();
             let mut head = escaped(&series.name, ", ");
             for (key, value) in series.tags.iter().filter(|(_, value)| !value.is_empty()) {
                 head.push_str(&format!(",{}={}", escaped(key, ",= "), escaped(value, ",= ")));
@@ -274,16 +283,28 @@ impl Answer {
                         }
                     }
                     if !fields.is_empty() {
-                        points.push((time, format!("{head} {} {time}\n", fields.join(","))));
+                        points.push_back((time, format!("{head} {} {time}\n", fields.join(","))));
                     }
                     Ok(())
                 })
                 .map_err(failed)?;
+            merged.push(points);
         }
-        points.sort_by_key(|(time, _)| *time);
-        let place = format!("{}\n{}\n", self.database, self.retention_policy);
-        Ok(points.into_iter().flat_map(|(_, line)| [place.clone(), line]).collect::<String>().into_bytes())
+        let mut text = String::new();
+        let mut heads: BinaryHeap<_> = (0..merged.len()).filter_map(|series| head(&merged, series)).collect();
+        while let Some(Reverse((_, series))) = heads.pop() {
+            if let Some((_, line)) = merged.get_mut(series).and_then(VecDeque::pop_front) {
+                text.push_str(&format!("{}\n{}\n{line}", self.database, self.retention_policy));
+            }
+            heads.extend(head(&merged, series));
+        }
+        Ok(text.into_bytes())
     }
+}
+
+/// Time of the next point of a series, and its number.
+fn head(merged: &[VecDeque<(i64, String)>], series: usize) -> Option<Reverse<(i64, usize)>> {
+    merged.get(series)?.front().map(|(time, _)| Reverse((*time, series)))
 }
 
 fn escaped(text: &str, special: &str) -> String {
@@ -325,6 +346,17 @@ mod tests {
         archive.entry(0).unwrap();
         let written = archive.write(&[b'x'; 50]).and_then(|()| archive.finish());
         assert_eq!(written.unwrap_err(), "the recording reached its largest size of 100 bytes");
+    }
+
+    #[test]
+    fn of_falling_times_the_next_point_of_the_earliest_series_comes() {
+        let body = r#"{"results":[{"series":[
+            {"name":"a","columns":["time","v"],"values":[["1970-01-01T00:00:03Z",1],["1970-01-01T00:00:01Z",2]]},
+            {"name":"b","columns":["time","v"],"values":[["1970-01-01T00:00:02Z",3],["1970-01-01T00:00:00Z",4]]}]}]}"#;
+        let answer = Answer { body: body.into(), database: "d".into(), retention_policy: "r".into() };
+        let text = String::from_utf8(answer.stream().unwrap()).unwrap();
+        let values: Vec<&str> = text.lines().skip(2).step_by(3).map(|line| line.split(' ').nth(1).unwrap()).collect();
+        assert_eq!(values, ["v=3", "v=4", "v=1", "v=2"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     alert::Alerts,
-    batch::queries,
+    batch::allowed_queries,
     engine::EngineError,
     recording::{RecordingError, Recordings, SHUTDOWN, Status, second},
     store::{ReplayTable, Store, StoreError, StoredReplay},
@@ -174,7 +174,7 @@ impl Replays {
         }
         let start = start.ok_or_else(|| ReplayError::Invalid("must provide start time".to_owned()))?;
         self.refuse_known(&id)?;
-        let queries = queries(&compiled.pipeline, &view.stored.dbrps);
+        let queries = allowed_queries(&compiled.pipeline, &view.stored.dbrps);
         self.begin(id, request, "", run::Source::Range { queries, range: (start, stop) }, now)
     }
 

@@ -9,7 +9,7 @@ use proto::{Plan, plan::NodeKind};
 
 use super::{Entry, Running, TaskError, Tasks};
 use crate::{
-    batch::{self, queries},
+    batch::{self, allowed_queries, queries},
     engine::{Boxed, EngineError, TaskSource},
     store::StoredTask,
     tick::{Compiled, Lowering, NodeHandlers, pipeline::TaskType, read_sideload},
@@ -103,7 +103,7 @@ impl Tasks {
         let loops = match compiled.task_type {
             TaskType::Stream => None,
             TaskType::Batch => {
-                let queries = queries(&compiled.pipeline, &entry.stored.dbrps)?;
+                let queries = allowed_queries(&compiled.pipeline, &entry.stored.dbrps)?;
                 let shared = &self.shared;
                 let failed = self.loop_failed(&entry.stored.id, fingerprint);
                 Some(batch::start(queries, &entry.stored.id, fingerprint, &shared.clusters, &shared.link, &failed))
@@ -144,7 +144,7 @@ impl Tasks {
     ) -> Result<(Plan, Vec<NodeHandlers>), String> {
         let shared = &self.shared;
         if compiled.task_type == TaskType::Batch {
-            queries(&compiled.pipeline, &stored.dbrps)?;
+            queries(&compiled.pipeline)?;
         }
         let config = shared.config.get();
         let lowering = Lowering {

@@ -43,11 +43,12 @@ pub fn build_with(
     }
     let demands = super::demand::demands(plan);
     let deletions = below_deletions(plan);
+    let null_tags = with_tags_of_queries(plan);
     let mut slots = Vec::with_capacity(plan.nodes.len());
     for (index, node) in plan.nodes.iter().enumerate() {
         slots.push(Slot {
             name: node.name.as_str().into(),
-            operator: operator(plan, index, &demands, inhibitors, fuse)?,
+            operator: operator(plan, index, &demands, inhibitors, null_tags.get(index) == Some(&true), fuse)?,
             children: children(plan, index),
             collected: 0,
             errors: 0,
@@ -93,6 +94,21 @@ fn below_deletions(plan: &Plan) -> Vec<bool> {
     below
 }
 
+/// For each node whether it passes on the tags of batches as InfluxDB gave them: without any, they are `null` in the JSON of
+/// an alert. Who makes tags of its own on the way makes an empty set.
+fn with_tags_of_queries(plan: &Plan) -> Vec<bool> {
+    let mut with: Vec<bool> = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        with.push(match &node.kind {
+            NodeKind::Query => true,
+            NodeKind::Combine(_) | NodeKind::GroupBy(_) | NodeKind::Stats(_) => false,
+            NodeKind::Delete { tags, .. } if !tags.is_empty() => false,
+            _ => !node.parents.is_empty() && node.parents.iter().all(|parent| with.get(*parent) == Some(&true)),
+        });
+    }
+    with
+}
+
 /// Whether messages may leave the node in other groups than they came in.
 fn passes_on_in_other_groups(plan: &Plan, node: &Node) -> bool {
     let on_streams = edge_in(plan, node) == EdgeType::Stream;
@@ -127,6 +143,7 @@ fn operator(
     index: usize,
     demands: &[Demand],
     inhibitors: &Arc<Inhibitors>,
+    null_tags: bool,
     fuse: bool,
 ) -> Result<Box<dyn Operator>, StartError> {
     let node = plan.nodes.get(index).ok_or_else(|| StartError::new("no such node"))?;
@@ -169,7 +186,9 @@ fn operator(
         NodeKind::InfluxDbOut(plan) => Box::new(influxdb_out::InfluxDbOut::new(plan)?),
         NodeKind::Autoscale(plan) => Box::new(autoscale::Autoscale::new(plan)?),
         NodeKind::Record(plan) => Box::new(record::Record::new(plan)),
-        NodeKind::Alert(alert) => Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone())?),
+        NodeKind::Alert(alert) => {
+            Box::new(alert::Alert::new(&plan.task, alert, &plan.levels, inhibitors.clone(), null_tags)?)
+        }
     })
 }
 

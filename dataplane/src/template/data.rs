@@ -25,6 +25,8 @@ pub struct Data<'a> {
     /// Text of the group.
     pub group: &'a str,
     pub tags: &'a TagSet,
+    /// Whether JSON shows an empty set as `null`.
+    pub null_tags: bool,
     pub server: &'a ServerInfo,
     pub id: &'a str,
     pub fields: &'a [Field],
@@ -94,16 +96,22 @@ impl Data<'_> {
         member("Name", self.name.as_str(), &mut out);
         member("TaskName", self.task, &mut out);
         member("Group", self.group, &mut out);
-        out.push_str(",\"Tags\":{");
-        for (index, (key, value)) in self.tags.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
+        out.push_str(",\"Tags\":");
+        if self.null_tags && self.tags.is_empty() {
+            out.push_str("null");
+        } else {
+            out.push('{');
+            for (index, (key, value)) in self.tags.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                json::string(key.as_str(), &mut out);
+                out.push(':');
+                json::string(value, &mut out);
             }
-            json::string(key.as_str(), &mut out);
-            out.push(':');
-            json::string(value, &mut out);
+            out.push('}');
         }
-        out.push_str("},\"ServerInfo\":");
+        out.push_str(",\"ServerInfo\":");
         out.push_str(&server_json(self.server));
         member("ID", self.id, &mut out);
         out.push_str(",\"Fields\":{");

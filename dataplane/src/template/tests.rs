@@ -29,6 +29,7 @@ fn render(kind: Kind, source: &str) -> Result<String, String> {
         task: "t",
         group: "host=a",
         tags: &tags,
+        null_tags: false,
         server: &server,
         id: "cpu_a",
         fields: &fields,

@@ -43,6 +43,7 @@ pub struct Alert {
     topics: Vec<String>,
     category: Option<String>,
     server: plan::ServerInfo,
+    null_tags: bool,
     policy: Policy,
     outputs: AddedFields,
     states: GroupStates<GroupState>,
@@ -105,12 +106,14 @@ struct Snapshot {
 }
 
 impl Alert {
-    /// `restored` are the events that the topics hold; `inhibitors` those of the whole process.
+    /// `restored` are the events that the topics hold; `inhibitors` those of the whole process. With `null_tags`, details
+    /// show tags that are none as `null`.
     pub fn new(
         task: &str,
         plan: &plan::Alert,
         restored: &[TopicLevel],
         inhibitors: Arc<Inhibitors>,
+        null_tags: bool,
     ) -> Result<Alert, StartError> {
         let template = |kind, source: &str| Template::new(kind, source).map_err(StartError::new);
         let name = |name: &Option<String>| name.as_deref().map(Name::new).transpose().map_err(StartError::new);
@@ -130,6 +133,7 @@ impl Alert {
             known: known.collect(),
             category: plan.category.clone(),
             server: plan.server.clone(),
+            null_tags,
             policy: Policy {
                 all: plan.all,
                 no_recoveries: plan.no_recoveries,
@@ -160,6 +164,7 @@ impl Alert {
             task: &self.task,
             group: &group.text(),
             tags,
+            null_tags: self.null_tags,
             server: &self.server,
             id: "",
             fields: &[],
@@ -211,6 +216,7 @@ impl Alert {
             task: &self.task,
             group: &group_text,
             tags: occasion.tags,
+            null_tags: self.null_tags,
             server: &self.server,
             id: &id,
             fields: occasion.fields,
