@@ -514,6 +514,18 @@ pub enum Scaler {
     Swarm {
         access: SwarmAccess,
     },
+    Ec2 {
+        access: Ec2Access,
+    },
+}
+
+/// Where EC2 Auto Scaling is and how it lets us in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ec2Access {
+    pub url: String,
+    pub region: String,
+    pub access_key: String,
+    pub secret_key: String,
 }
 
 /// Where the managers of a Docker Swarm are and how they let us in.

@@ -33,14 +33,15 @@ fn refusal(status: u16, body: impl Into<String>) -> Reply {
 /// A server with these sections in its configuration.
 fn server(shards: usize, sections: &str) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (server_in(folder.path(), shards, sections), folder)
+    (server_in(folder.path(), shards, sections, &[]), folder)
 }
 
 /// The same, with its recordings in this folder.
-fn server_in(folder: &Path, shards: usize, sections: &str) -> Server {
+fn server_in(folder: &Path, shards: usize, sections: &str, environment: &[(&str, &str)]) -> Server {
     let file = folder.join("farad.toml");
     std::fs::write(&file, format!("[replay]\ndir = {folder:?}\n{sections}")).unwrap();
-    Server::start(shards, &[("KAPACITOR_CONFIG_PATH", &file.display().to_string())]).unwrap()
+    let path = file.display().to_string();
+    Server::start(shards, &[&[("KAPACITOR_CONFIG_PATH", &*path)], environment].concat()).unwrap()
 }
 
 fn define(server: &Server, id: &str, script: &str, status: &str) -> (u16, String) {
@@ -163,7 +164,7 @@ mod kubernetes {
             writeln!(file, "d\nr\nm,app=web v={} {number}000000000", 2 + number / 5_000).unwrap();
         }
         file.finish().unwrap();
-        let server = server_in(folder.path(), 2, &section(&[&api.url()]));
+        let server = server_in(folder.path(), 2, &section(&[&api.url()]), &[]);
         assert_eq!(define(&server, "t", &SCRIPT.replace(".increaseCooldown(10s)", ""), "disabled").0, 200);
         let replay = json!({"id": "p", "task": "t", "recording": "r", "clock": "fast", "recording-time": true});
         let answer = server.call("POST", "/kapacitor/v1/replays", Some(&replay.to_string())).unwrap();
@@ -252,6 +253,100 @@ mod swarm {
         let answer = define(&server, "t", SCRIPT, "enabled");
         let text = "cannot use the swarmAutoscale node, could not create swarm client: \
                     unknown swarm cluster \\\"\\\", cannot get client";
+        assert!(answer.0 == 500 && answer.1.contains(text), "{answer:?}");
+    }
+}
+
+mod ec2 {
+    use super::*;
+
+    /// Auto Scaling of one region, with these groups.
+    fn region(copies: Copies) -> StandIn {
+        StandIn::start(move |request: &Request| answer(request, &copies)).unwrap()
+    }
+
+    fn answer(request: &Request, copies: &Copies) -> Reply {
+        let day = &request.header("x-amz-date")[..8];
+        let signed = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{day}/eu-west-1/autoscaling/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date, Signature="
+        );
+        let error = |code: &str, message: &str| {
+            let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
+            refusal(400, format!("<ErrorResponse>{error}</ErrorResponse>"))
+        };
+        if !request.header("authorization").starts_with(&signed) {
+            return error("SignatureDoesNotMatch", "who is it?");
+        }
+        assert_eq!(request.call, "POST /");
+        let parameter = |name: &str| request.body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        assert_eq!(parameter("Version"), Some("2011-01-01"));
+        let mut copies = copies.lock().unwrap();
+        if parameter("Action") == Some("DescribeAutoScalingGroups") {
+            let found = copies.get(parameter("AutoScalingGroupNames.member.1").unwrap());
+            let member =
+                |copies| format!("<member><MinSize>0</MinSize><DesiredCapacity>{copies}</DesiredCapacity></member>");
+            let members = found.map(member).unwrap_or_default();
+            let result = format!("<AutoScalingGroups>{members}</AutoScalingGroups>");
+            return Reply::from(format!(
+                "<DescribeAutoScalingGroupsResponse>{result}</DescribeAutoScalingGroupsResponse>"
+            ));
+        }
+        assert_eq!((parameter("Action"), parameter("HonorCooldown")), (Some("SetDesiredCapacity"), Some("false")));
+        let wanted: i64 = parameter("DesiredCapacity").unwrap().parse().unwrap();
+        if wanted > 8 {
+            return error(
+                "ValidationError",
+                "New SetDesiredCapacity value 9 is above max value 8 for the AutoScalingGroup.",
+            );
+        }
+        copies.insert(parameter("AutoScalingGroupName").unwrap().to_owned(), wanted);
+        Reply::from("<SetDesiredCapacityResponse/>")
+    }
+
+    const SECTION: &str = "[[ec2]]\nenabled = true\nid = \"e\"\nregion = \"eu-west-1\"\naccess-key = \"AKIDEXAMPLE\"\n\
+                           secret-key = \"hidden\"\nport = 80\n";
+    const SCRIPT: &str = "stream|from().measurement('m')
+        |ec2Autoscale().cluster('e').groupNameTag('asg').outputGroupNameTag('group').replicas(lambda: \"v\")
+        |httpOut('o')";
+
+    #[test]
+    fn groups_are_asked_for_and_set() {
+        for shards in [1, 2] {
+            let copies = copies(&[("web+1", 2)]);
+            let region = region(copies.clone());
+            let folder = tempfile::tempdir().unwrap();
+            let environment = [("AWS_ENDPOINT_URL", &*region.url())];
+            let server = server_in(folder.path(), shards, SECTION, &environment);
+            assert_eq!(define(&server, "t", SCRIPT, "enabled").0, 200, "{}", server.log());
+            let lines = "m,asg=web\\ 1 v=3i 1000000000\nm,asg=web\\ 1 v=9i 2000000000\nm,asg=web\\ 1 v=0i 3000000000\n\
+                         m,asg=none v=1i 4000000000\n";
+            server.write("d", "r", lines).unwrap();
+            shows(
+                &server,
+                "t",
+                r#"{"name":"m","tags":{"group":"web 1"},"columns":["time","new","old"],"values":[["1970-01-01T00:00:03Z",1,3]]}"#,
+            );
+            assert_eq!(copies.lock().unwrap()["web+1"], 1);
+            let node = || task(&server, "t")["stats"]["node-stats"]["ec2_autoscale2"].clone();
+            assert!(until(LIMIT, || node()["errors"] == 2), "{}", node());
+            let log = server.log();
+            assert!(
+                log.contains("Failed to set desired capacity ValidationError: New SetDesiredCapacity value 9"),
+                "{log}"
+            );
+            assert!(
+                log.contains("ec2.port: discovery is not built yet, this has no effect") && !log.contains("hidden")
+            );
+        }
+    }
+
+    #[test]
+    fn a_section_that_is_not_there_refuses_the_start() {
+        let (server, _folder) = server(1, SECTION);
+        let answer = define(&server, "t", &SCRIPT.replace("'e'", "'x'"), "enabled");
+        let text = "cannot use the EC2Autoscale node, could not create ec2 client: \
+                    unknown ec2 region \\\"x\\\", cannot get client";
         assert!(answer.0 == 500 && answer.1.contains(text), "{answer:?}");
     }
 }

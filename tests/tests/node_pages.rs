@@ -129,6 +129,7 @@ fn every_node_of_the_language_has_a_page() {
         "kapacitorLoopback",
         "k8sAutoscale",
         "swarmAutoscale",
+        "ec2Autoscale",
         "sideload",
         "udf",
     ];

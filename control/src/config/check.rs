@@ -208,6 +208,9 @@ fn service(name: &str, table: &Table) -> Checked {
     if name == "smtp" {
         smtp(table)?;
     }
+    if name == "ec2" {
+        super::scaling::check_ec2(table)?;
+    }
     if !flag(table, "enabled") {
         return Ok(());
     }

@@ -11,12 +11,11 @@ use toml::{
 use super::{BasicAuth, ConfigError, Lines, UdfFunction, Udp, duration, limits, services::Section};
 
 /// Sections of the original that are accepted and do nothing here yet.
-const NOT_BUILT: [&str; 16] = [
+const NOT_BUILT: [&str; 15] = [
     "azure",
     "collectd",
     "consul",
     "dns",
-    "ec2",
     "file-discovery",
     "fluxtask",
     "gce",
@@ -31,7 +30,7 @@ const NOT_BUILT: [&str; 16] = [
 ];
 
 /// Options of sections that autoscale nodes use, for discovery alone.
-const OF_DISCOVERY: [&str; 1] = ["kubernetes.resource"];
+const OF_DISCOVERY: [&str; 4] = ["ec2.port", "ec2.profile", "ec2.refresh-interval", "kubernetes.resource"];
 
 /// The same, that mean nothing to a server that never calls out.
 const WITHOUT_EFFECT: [&str; 2] = ["reporting", "tls"];

@@ -2,7 +2,7 @@
 //!
 //! Errors are what a start of a task says; those of files are found when the configuration is read.
 
-use proto::plan::{KubernetesAccess, SwarmAccess};
+use proto::plan::{Ec2Access, KubernetesAccess, SwarmAccess};
 use toml::{Table, Value};
 
 use super::{
@@ -22,6 +22,18 @@ impl Config {
     /// A `[[swarm]]` section by its id.
     pub fn swarm_access(&self, id: &str) -> Result<SwarmAccess, String> {
         Ok(swarm(self.cluster("swarm", "swarm cluster", id)?))
+    }
+
+    /// An `[[ec2]]` section by its id.
+    pub fn ec2_access(&self, id: &str) -> Result<Ec2Access, String> {
+        let section = self.cluster("ec2", "ec2 region", id)?;
+        let given = |option| text(section, option).to_owned();
+        Ok(Ec2Access {
+            url: ec2_url(text(section, "region"), |name| std::env::var(name).ok()),
+            region: given("region"),
+            access_key: given("access-key"),
+            secret_key: given("secret-key"),
+        })
     }
 
     /// An enabled element; `what` the section holds, as an error names it.
@@ -111,6 +123,23 @@ fn in_cluster_url(variable: impl Fn(&str) -> Option<String>) -> String {
     }
 }
 
+/// What is wrong with an `[[ec2]]` section, also while it is off.
+pub(super) fn check_ec2(section: &Table) -> Result<(), String> {
+    match (text(section, "id"), text(section, "region")) {
+        ("", _) => Err("ec2 discovery must be given a ID".to_owned()),
+        (id, "") => Err(format!("ec2 discovery, {id}, requires a region")),
+        _ => Ok(()),
+    }
+}
+
+/// The endpoint of a region, or what stands in for all of AWS by the variables that its tools know.
+fn ec2_url(region: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+    let given = |name| variable(name).filter(|value| !value.is_empty());
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let own = given("AWS_ENDPOINT_URL_AUTO_SCALING").or_else(|| given("AWS_ENDPOINT_URL"));
+    own.unwrap_or_else(|| format!("https://autoscaling.{region}.{domain}"))
+}
+
 /// Whether the files that are named can be read.
 fn readable(paths: &[&str]) -> Result<(), String> {
     for path in paths.iter().filter(|path| !path.is_empty()) {
@@ -145,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn a_region_has_its_endpoint_unless_the_environment_has_one() {
+        assert_eq!(ec2_url("eu-west-1", |_| None), "https://autoscaling.eu-west-1.amazonaws.com");
+        assert_eq!(ec2_url("cn-north-1", |_| None), "https://autoscaling.cn-north-1.amazonaws.com.cn");
+        let all = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://x".to_owned());
+        assert_eq!(ec2_url("eu-west-1", all), "http://x");
+        assert_eq!(ec2_url("eu-west-1", |name| Some(name.to_owned())), "AWS_ENDPOINT_URL_AUTO_SCALING");
+    }
+
+    #[test]
     fn sections_that_contradict_themselves_are_refused() {
         for (text, expected) in [
             ("", "no api-servers specified"),
@@ -171,5 +209,8 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         }
         check_swarm(&section("swarm", "servers = ['http://x']")).unwrap();
+        assert_eq!(check_ec2(&section("ec2", "")).unwrap_err(), "ec2 discovery must be given a ID");
+        assert_eq!(check_ec2(&section("ec2", "id = 'e'")).unwrap_err(), "ec2 discovery, e, requires a region");
+        check_ec2(&section("ec2", "id = 'e'\nregion = 'eu-west-1'")).unwrap();
     }
 }

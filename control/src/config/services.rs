@@ -154,6 +154,20 @@ pub const SECTIONS: &[Section] = &[
             flag("insecure-skip-verify"),
         ],
     )),
+    list_without_element(list(
+        "ec2",
+        "id",
+        &[
+            flag("enabled"),
+            text("id"),
+            text("region"),
+            text("access-key"),
+            secret("secret-key"),
+            text("profile"),
+            duration("refresh-interval", "0s"),
+            integer("port", "0"),
+        ],
+    )),
     section(
         "hipchat",
         &[flag("enabled"), text("url"), secret("token"), text("room"), flag("global"), flag("state-changes-only")],

@@ -155,6 +155,7 @@ impl Tasks {
             endpoint: &|name| config.endpoint(name),
             influxdb: &|name| config.influxdb_target(name),
             kubernetes: &|id| config.kubernetes_access(id),
+            ec2: &|id| config.ec2_access(id),
             swarm: &|id| config.swarm_access(id),
             sideload: &|source| read_sideload(source, &|name| config.endpoint(name)),
             udf: &crate::udf::function,

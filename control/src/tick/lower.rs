@@ -9,8 +9,8 @@ mod sideload;
 mod start;
 
 use proto::plan::{
-    Dbrp, EdgeType, InfluxDbTarget, KubernetesAccess, NodeKind, PLAN_VERSION, Plan, ServerInfo, SideloadFile,
-    SwarmAccess, TopicLevel, UdfFunction, UdfProgram,
+    Dbrp, Ec2Access, EdgeType, InfluxDbTarget, KubernetesAccess, NodeKind, PLAN_VERSION, Plan, ServerInfo,
+    SideloadFile, SwarmAccess, TopicLevel, UdfFunction, UdfProgram,
 };
 
 pub use sideload::read as read_sideload;
@@ -89,6 +89,8 @@ pub struct Lowering<'a> {
     pub influxdb: &'a dyn Fn(&str) -> Option<InfluxDbTarget>,
     /// A `[[kubernetes]]` section by its id, or why it cannot be used.
     pub kubernetes: &'a dyn Fn(&str) -> Result<KubernetesAccess, String>,
+    /// The same of `[[ec2]]`.
+    pub ec2: &'a dyn Fn(&str) -> Result<Ec2Access, String>,
     /// The same of `[[swarm]]`.
     pub swarm: &'a dyn Fn(&str) -> Result<SwarmAccess, String>,
     /// The files that the source of a sideload names, or why there are none.
@@ -113,6 +115,7 @@ impl<'a> Lowering<'a> {
             endpoint: &|_| None,
             influxdb: &|_| None,
             kubernetes: &|id| Err(format!("unknown kubernetes cluster {id:?}, cannot get client")),
+            ec2: &|id| Err(format!("unknown ec2 region {id:?}, cannot get client")),
             swarm: &|id| Err(format!("unknown swarm cluster {id:?}, cannot get client")),
             sideload: &|_| Ok(Vec::new()),
             udf: &|_| None,
@@ -176,6 +179,7 @@ impl Pipeline {
             endpoint: &|_| Some(Endpoint::default()),
             influxdb: &|_| Some(InfluxDbTarget::default()),
             kubernetes: &|_| Ok(KubernetesAccess::default()),
+            ec2: &|_| Ok(Ec2Access::default()),
             swarm: &|_| Ok(SwarmAccess::default()),
             udf: &|_| Some((UdfFunction { program: UdfProgram::Socket { path: String::new() }, timeout: 0 }, 0)),
             ..Lowering::bare("", dbrps, &server)

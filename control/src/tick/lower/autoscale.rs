@@ -10,13 +10,13 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Auto
     // These are not set by empty texts.
     let given = |property: &str| node.string(property).filter(|text| !text.is_empty()).map(str::to_owned);
     let cluster = node.string("cluster").unwrap_or_default();
-    let no_client = |service: &str, error: String| {
-        let method = node.spec.method;
-        LowerError(format!("cannot use the {method} node, could not create {service} client: {error}"))
+    let no_client = |node: &str, service: &str, error: String| {
+        LowerError(format!("cannot use the {node} node, could not create {service} client: {error}"))
     };
     let (scaler, tags, name_tag, [name, name_from]) = match node.spec.method {
         "k8sAutoscale" => {
-            let access = (lowering.kubernetes)(cluster).map_err(|error| no_client("kubernetes", error))?;
+            let access =
+                (lowering.kubernetes)(cluster).map_err(|error| no_client("k8sAutoscale", "kubernetes", error))?;
             let namespace = given("namespace").unwrap_or_else(|| "default".to_owned());
             let kind = or("kind", "deployments");
             let tags = [("namespaceTag", "namespace", &namespace), ("kindTag", "kind", &kind)];
@@ -25,10 +25,15 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Auto
             (scaler, tags, or("resourceTag", "resource"), ["resourceName", "resourceNameTag"])
         }
         "swarmAutoscale" => {
-            let access = (lowering.swarm)(cluster).map_err(|error| no_client("swarm", error))?;
+            let access = (lowering.swarm)(cluster).map_err(|error| no_client("swarmAutoscale", "swarm", error))?;
             // What is emitted has the tag that the name came from.
             let name_tag = given("outputServiceNameTag").unwrap_or_else(|| or("serviceNameTag", ""));
             (Scaler::Swarm { access }, Vec::new(), name_tag, ["serviceName", "serviceNameTag"])
+        }
+        "ec2Autoscale" => {
+            let access = (lowering.ec2)(cluster).map_err(|error| no_client("EC2Autoscale", "ec2", error))?;
+            let name_tag = given("outputGroupNameTag").unwrap_or_else(|| or("groupNameTag", ""));
+            (Scaler::Ec2 { access }, Vec::new(), name_tag, ["groupName", "groupNameTag"])
         }
         method => return Err(LowerError(format!("{}: {method} is not supported by this version", node.name))),
     };

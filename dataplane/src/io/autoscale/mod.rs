@@ -3,7 +3,9 @@
 //! A node has one on the way at a time, so there are never more than nodes, and none is kept from the others. Nothing is
 //! tried again: the node says what it wants anew with its next point.
 
+mod ec2;
 mod kubernetes;
+mod signature;
 mod swarm;
 
 use std::{
@@ -21,6 +23,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::shards::Shards;
 use crate::{
     causes::with_causes,
+    clock,
     node::autoscale::{AutoscaleRequest, Scale},
     shard::command::{AutoscaleOutput, Command, ScaleAsker},
 };
@@ -73,6 +76,7 @@ async fn carry_out(request: &AutoscaleRequest, clients: &Clients) -> Scale {
             let resource = kubernetes::Resource { namespace, kind, name: resource };
             kubernetes::scale(clients, access, &resource, *set).await
         }
+        Scaler::Ec2 { access } => ec2::scale(clients, access, resource, *set, clock::now()).await,
         Scaler::Swarm { access } => swarm::scale(clients, access, resource, *set).await,
     }
 }

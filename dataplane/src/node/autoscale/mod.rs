@@ -176,7 +176,7 @@ impl Autoscale {
     fn shown(&self, resource: &str) -> String {
         match &self.plan.scaler {
             Scaler::Kubernetes { namespace, kind, .. } => format!("{namespace}/{kind}/{resource}"),
-            Scaler::Swarm { .. } => resource.to_owned(),
+            Scaler::Swarm { .. } | Scaler::Ec2 { .. } => resource.to_owned(),
         }
     }
 
