@@ -11,6 +11,7 @@ use std::{
 use bytes::Buf;
 
 const NOT_LEADER: i16 = 6;
+const TOO_LARGE: i16 = 10;
 const SASL_FAILED: i16 = 58;
 
 /// A record as it came.
@@ -37,6 +38,8 @@ struct State {
     leaders: Vec<usize>,
     /// Topics whose partitions were asked for, in order.
     asked: Vec<String>,
+    /// Bytes that a batch may have.
+    largest: Option<usize>,
     /// User and password that everybody must know.
     login: Option<(String, String)>,
     /// Brokers that are stopped.
@@ -81,6 +84,11 @@ impl Cluster {
     /// From now on new connections need these (SASL, PLAIN).
     pub fn require(&self, user: &str, password: &str) {
         self.state().login = Some((user.to_owned(), password.to_owned()));
+    }
+
+    /// From now on larger batches are refused.
+    pub fn allow(&self, bytes: usize) {
+        self.state().largest = Some(bytes);
     }
 
     /// Gives all partitions to one broker.
@@ -232,15 +240,20 @@ impl Broker {
         let mut taken = 0;
         for _ in 0..partitions {
             let partition = request.get_i32();
-            let records = records(&bytes(request));
-            let leads = state.leaders.get(partition as usize) == Some(&self.number);
-            if leads {
+            let batch = bytes(request);
+            let records = records(&batch);
+            let code = match state.leaders.get(partition as usize) == Some(&self.number) {
+                false => NOT_LEADER,
+                true if state.largest.is_some_and(|largest| batch.len() > largest) => TOO_LARGE,
+                true => 0,
+            };
+            if code == 0 {
                 taken += records.len();
                 let record = |(key, value)| Record { topic: topic.clone(), partition, key, value };
                 state.records.extend(records.into_iter().map(record));
             }
             answer.extend(partition.to_be_bytes());
-            answer.extend((if leads { 0 } else { NOT_LEADER }).to_be_bytes());
+            answer.extend(code.to_be_bytes());
             answer.extend([0; 16]);
         }
         if taken > 0 {

@@ -162,6 +162,11 @@ fn events_that_wait_go_together() {
     write(&server, "cpu,host=c v=95 1\ncpu,host=d v=95 1\ncpu,host=e v=95 1\ncpu,host=f v=95 1\n");
     expect(&cluster, &server, 6);
     assert_eq!(cluster.requests(), [3, 3]);
+    // Three of them are too much for the topic, one is not.
+    cluster.allow(500);
+    write(&server, "cpu,host=g v=95 1\ncpu,host=h v=95 1\ncpu,host=i v=95 1\n");
+    expect(&cluster, &server, 9);
+    assert_eq!(cluster.requests(), [3, 3, 1, 1, 1]);
 }
 
 #[test]

@@ -156,3 +156,54 @@ impl Connection {
         Ok(token.to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a peer that answers the first request with these bytes and is silent then.
+    async fn opened(answer: &[u8]) -> KafkaError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let settings = Settings {
+            cluster: "c".to_owned(),
+            brokers: vec![address.clone()],
+            timeout: Duration::from_millis(200),
+            tls: None,
+            credentials: None,
+        };
+        let peer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            stream
+        };
+        let (opened, _peer) = tokio::join!(Connection::open(&address, &settings), peer);
+        opened.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_no_broker_or_a_strange_one_is_told_of() {
+        let answer = |fields: Fields| {
+            let fields = Fields::default().i32(1).raw(&fields.0);
+            Fields::default().bytes(&fields.0).0
+        };
+        let produce = |fields: Fields| fields.i16(PRODUCE.key).i16(9).i16(12);
+        for (answer, says) in [
+            (b"HTTP/1.1 400 Bad Request\r\n".to_vec(), "the answer is none of a Kafka broker"),
+            (answer(Fields::default().i16(0).count(9)), "the answer is cut short"),
+            (answer(Fields::default().i16(0).count(0)), "the broker does not speak Produce"),
+            (
+                answer(produce(Fields::default().i16(0).count(1))),
+                "the broker speaks Produce in versions 9 to 12, not in 3",
+            ),
+            (answer(Fields::default().i16(35).count(0)), "UNSUPPORTED_VERSION"),
+            (Fields::default().bytes(&[0; 8]).0, "the answer is to another request"),
+            (Vec::new(), "no answer within 200ms"),
+        ] {
+            let error = opened(&answer).await.to_string();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+}

@@ -47,6 +47,7 @@ impl KafkaError {
 }
 
 pub const LEADER_NOT_AVAILABLE: i16 = 5;
+pub const MESSAGE_TOO_LARGE: i16 = 10;
 
 /// Codes that a producer may meet: name and whether trying again may help (kafka.apache.org/protocol, "Error Codes").
 const CODES: &[(i16, &str, bool)] = &[
@@ -58,7 +59,7 @@ const CODES: &[(i16, &str, bool)] = &[
     (7, "REQUEST_TIMED_OUT", true),
     (8, "BROKER_NOT_AVAILABLE", true),
     (9, "REPLICA_NOT_AVAILABLE", true),
-    (10, "MESSAGE_TOO_LARGE: the message is longer than the topic allows (max.message.bytes)", false),
+    (MESSAGE_TOO_LARGE, "MESSAGE_TOO_LARGE: the message is longer than the topic allows (max.message.bytes)", false),
     (13, "NETWORK_EXCEPTION", true),
     (17, "INVALID_TOPIC_EXCEPTION: a topic cannot have this name", false),
     (18, "RECORD_LIST_TOO_LARGE", false),

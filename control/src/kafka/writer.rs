@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     Partitioner, Settings,
     connection::{Connection, METADATA, PRODUCE},
-    error::{KafkaError, LEADER_NOT_AVAILABLE},
+    error::{KafkaError, LEADER_NOT_AVAILABLE, MESSAGE_TOO_LARGE},
     records::batch,
     wire::{Answer, CutShort, Fields},
 };
@@ -84,13 +84,20 @@ impl TopicWriter {
     /// Writes records; gives what became of each. What may be better a moment later (a broker that is down, a partition
     /// that gets another leader) is tried again until `limit` has passed. Records of one partition keep their order; one
     /// whose answer got lost is written twice. `now` in nanoseconds since 1970.
-    pub async fn write(&self, records: &[Record], now: i64, limit: Duration) -> Vec<Result<(), KafkaError>> {
+    pub async fn write(&self, records: &[&Record], now: i64, limit: Duration) -> Vec<Result<(), KafkaError>> {
         let end = Instant::now() + limit;
         let mut results = Vec::with_capacity(records.len());
         let mut left = records;
         while !left.is_empty() {
             let (together, rest) = left.split_at(request_length(left));
-            results.extend(self.write_together(together, now, end).await);
+            for (place, result) in self.write_together(together, now, end).await.into_iter().enumerate() {
+                // It was perhaps the others that were too much for the topic.
+                let too_large = matches!(result, Err(KafkaError::Refused { code: MESSAGE_TOO_LARGE, .. }));
+                match too_large && together.len() > 1 {
+                    true => results.extend(self.write_together(&together[place..=place], now, end).await),
+                    false => results.push(result),
+                }
+            }
             left = rest;
         }
         let written = results.iter().filter(|result| result.is_ok()).count() as u64;
@@ -99,10 +106,10 @@ impl TopicWriter {
         results
     }
 
-    async fn write_together(&self, records: &[Record], now: i64, end: Instant) -> Vec<Result<(), KafkaError>> {
+    async fn write_together(&self, records: &[&Record], now: i64, end: Instant) -> Vec<Result<(), KafkaError>> {
         let mut results = vec![Ok(()); records.len()];
         let open = |(place, record)| Open { place, record, partition: None };
-        let mut open: Vec<Open<'_>> = records.iter().enumerate().map(open).collect();
+        let mut open: Vec<Open<'_>> = records.iter().copied().enumerate().map(open).collect();
         let mut pause = PAUSE_MIN;
         let mut last: Option<KafkaError> = None;
         loop {
@@ -135,9 +142,9 @@ impl TopicWriter {
 }
 
 /// How many records go together.
-fn request_length(records: &[Record]) -> usize {
+fn request_length(records: &[&Record]) -> usize {
     let mut bytes = 0;
-    let fits = |record: &&Record| {
+    let fits = |record: &&&Record| {
         bytes += record.key.len() + record.value.len();
         bytes <= REQUEST_BYTES_MAX
     };
@@ -359,7 +366,8 @@ mod tests {
     #[test]
     fn large_records_go_alone() {
         let record = |length| Record { key: vec![], value: vec![0; length], partitioner: Partitioner::Crc32 };
-        assert_eq!(request_length(&[record(REQUEST_BYTES_MAX + 1), record(1)]), 1);
-        assert_eq!(request_length(&[record(REQUEST_BYTES_MAX - 1), record(1), record(1)]), 2);
+        let (one, most, more) = (record(1), record(REQUEST_BYTES_MAX - 1), record(REQUEST_BYTES_MAX + 1));
+        assert_eq!(request_length(&[&more, &one]), 1);
+        assert_eq!(request_length(&[&most, &one, &one]), 2);
     }
 }

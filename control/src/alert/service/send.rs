@@ -141,7 +141,7 @@ impl Sender {
             let Some((target, _)) = together.first() else { continue };
             let writer = self.writers.get(target);
             *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
-            let records: Vec<Record> = together.iter().map(|(_, record)| record.clone()).collect();
+            let records: Vec<&Record> = together.iter().map(|(_, record)| record).collect();
             let written = writer.write(&records, dataplane::clock::now(), limit).await;
             results.extend(written.into_iter().map(|result| result.map_err(|error| ServiceError(error.to_string()))));
         }
