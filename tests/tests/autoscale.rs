@@ -6,7 +6,10 @@ use std::{
     collections::BTreeMap,
     io::Write,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -151,6 +154,32 @@ mod kubernetes {
             assert!(answer.0 == 500 && answer.1.contains(&text), "{answer:?}");
             server.call("DELETE", "/kapacitor/v1/tasks/t", None).unwrap();
         }
+    }
+
+    /// Somebody who never answers holds up neither other tasks nor the end of the one that waits.
+    #[test]
+    fn a_service_that_hangs_keeps_points_of_its_task_alone() {
+        let (copies, open) = (copies(&[(WEB, 1)]), Arc::new(AtomicBool::new(false)));
+        let (kept, closed) = (copies.clone(), open.clone());
+        let api = StandIn::start(move |request: &Request| {
+            until(3 * LIMIT, || closed.load(Ordering::Relaxed));
+            answer(request, &kept)
+        });
+        let api = api.unwrap();
+        let (server, _folder) = server(2, &section(&[&api.url()]));
+        for id in ["stays", "goes"] {
+            assert_eq!(define(&server, id, SCRIPT, "enabled").0, 200, "{}", server.log());
+        }
+        assert_eq!(define(&server, "other", "stream|from().measurement('m')|httpOut('o')", "enabled").0, 200);
+        server.write("d", "r", "m,app=web,host=a v=3 1000000000\nm,app=web,host=a v=5 20000000000\n").unwrap();
+        shows(&server, "other", "1970-01-01T00:00:20Z");
+        assert!(until(LIMIT, || api.requests().len() == 2), "{:?}", api.requests());
+        assert_eq!(server.call("DELETE", "/kapacitor/v1/tasks/goes", None).unwrap().status, 204);
+        assert!(until(LIMIT, || server.log().contains("the task ended before the answer")), "{}", server.log());
+        assert_eq!(task(&server, "stays")["stats"]["node-stats"]["k8s_autoscale2"]["emitted"], 0);
+        open.store(true, Ordering::Relaxed);
+        shows(&server, "stays", r#""values":[["1970-01-01T00:00:20Z",5,3]]"#);
+        assert_eq!(copies.lock().unwrap()[WEB], 5);
     }
 
     #[test]

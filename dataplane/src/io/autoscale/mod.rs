@@ -142,7 +142,11 @@ impl Trust {
             }
         }
         if !self.certificate.is_empty() {
-            let pem = [read(&self.certificate)?, vec![b'\n'], read(&self.key)?].concat();
+            let mut pem = read(&self.certificate)?;
+            if self.key != self.certificate {
+                pem.push(b'\n');
+                pem.extend(read(&self.key)?);
+            }
             let identity = reqwest::Identity::from_pem(&pem).map_err(|error| failed(&self.certificate, &error))?;
             builder = builder.identity(identity);
         }
@@ -186,4 +190,86 @@ fn url(base: &str, segments: &[&str]) -> Result<reqwest::Url, Failed> {
     let mut url = reqwest::Url::parse(base).map_err(|error| invalid(&error))?;
     url.path_segments_mut().map_err(|()| invalid(&"no host"))?.pop_if_empty().extend(segments);
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::io::tls;
+
+    /// A certificate for `localhost`, signed by itself, with its key.
+    const LOCALHOST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tls/localhost.pem");
+
+    /// Answers everybody who agrees on TLS; gives the port.
+    async fn server() -> u16 {
+        let acceptor = tls::acceptor(LOCALHOST.as_ref(), None).unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Some(mut stream) = tls::handshake(&acceptor, stream).await else { continue };
+                let _ = stream.read_buf(&mut Vec::new()).await;
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        port
+    }
+
+    async fn ask(clients: &Clients, trust: &Trust, port: u16) -> Result<(u16, Vec<u8>), String> {
+        let client = clients.get(trust)?;
+        clients.send(trust, client.get(format!("https://localhost:{port}/"))).await
+    }
+
+    #[tokio::test]
+    async fn who_is_trusted_is_what_the_section_says() {
+        let (port, clients) = (server().await, Clients::default());
+        let file = || LOCALHOST.to_owned();
+        for trust in [
+            Trust { ca_path: file(), ..Trust::default() },
+            Trust { ca_path: file(), certificate: file(), key: file(), anybody: false },
+            Trust { anybody: true, ..Trust::default() },
+        ] {
+            assert_eq!(ask(&clients, &trust, port).await, Ok((200, b"{}".to_vec())), "{trust:?}");
+        }
+        let nobody = ask(&clients, &Trust::default(), port).await.unwrap_err();
+        assert!(nobody.contains("certificate"), "{nobody}");
+        // A client that got no answer is made anew.
+        assert_eq!(clients.0.borrow().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn files_that_are_none_are_named() {
+        let clients = Clients::default();
+        let missing = Trust { ca_path: "/nowhere".into(), ..Trust::default() };
+        assert!(clients.get(&missing).unwrap_err().starts_with("failed to read /nowhere: "));
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").to_owned();
+        let no_key = Trust { certificate: script.clone(), key: script, ..Trust::default() };
+        assert!(clients.get(&no_key).unwrap_err().contains("Cargo.toml"));
+    }
+
+    #[tokio::test]
+    async fn servers_are_asked_in_turn_until_one_answers() {
+        let servers = ["a", "b", "c"].map(str::to_owned);
+        let told = first_that_answers(&servers, async |server| match server {
+            "a" => Err(Failed::Away("a is away".into())),
+            "b" => Err(Failed::Refused(403, "forbidden".into())),
+            other => Ok(other.to_owned()),
+        });
+        assert_eq!(told.await, Err("forbidden".into()));
+        let away = first_that_answers(&servers, async |server| Err::<(), _>(Failed::Away(format!("{server} is away"))));
+        assert_eq!(away.await, Err("c is away".into()));
+        assert_eq!(first_that_answers(&[], async |_| Ok(())).await, Err("no URL".into()));
+    }
+
+    #[test]
+    fn segments_of_paths_are_encoded() {
+        let url = |base| url(base, &["a", "../b c"]).map(|url| url.to_string()).map_err(Failed::text);
+        assert_eq!(url("http://h/base/"), Ok("http://h/base/a/..%2Fb%20c".into()));
+        assert_eq!(url("http://h"), Ok("http://h/a/..%2Fb%20c".into()));
+        assert!(url("nowhere").unwrap_err().starts_with("invalid URL \"nowhere\": "));
+    }
 }
