@@ -28,6 +28,18 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// A write was taken.
+    pub const TAKEN: Answer<'static> = Answer {
+        status: 204,
+        body: b"",
+        version: "",
+        origin: None,
+        gzip: false,
+        retry_after: false,
+        close: false,
+        plain: false,
+    };
+
     /// Appends the whole answer; returns the id that it gave the request. `now` is nanoseconds since 1970.
     pub fn write(&self, now: i64, out: &mut Vec<u8>) -> Option<uuid::Uuid> {
         let mut given = None;
@@ -187,16 +199,7 @@ mod tests {
     #[test]
     fn an_answer_to_a_write_has_the_headers_of_the_original() {
         let mut out = Vec::new();
-        let answer = Answer {
-            status: 400,
-            body: b"database is required\n",
-            version: "1.5.1",
-            origin: None,
-            gzip: false,
-            retry_after: false,
-            close: false,
-            plain: false,
-        };
+        let answer = Answer { status: 400, body: b"database is required\n", version: "1.5.1", ..Answer::TAKEN };
         answer.write(1_600_000_000_000_000_000, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n"));
@@ -231,8 +234,7 @@ mod tests {
     fn an_answer_is_packed_for_whoever_accepts_it() {
         let answer = |status, body, plain| {
             let mut out = Vec::new();
-            let (version, retry_after, close) = ("1.5.1", false, false);
-            Answer { status, body, version, origin: None, gzip: true, retry_after, close, plain }.write(0, &mut out);
+            Answer { status, body, gzip: true, plain, ..Answer::TAKEN }.write(0, &mut out);
             out
         };
         let refused = answer(400, b"database is required\n", false);
@@ -252,16 +254,8 @@ mod tests {
     #[test]
     fn an_answer_without_a_body_names_no_length() {
         let mut out = Vec::new();
-        let answer = Answer {
-            status: 204,
-            body: b"",
-            version: "1.5.1",
-            origin: Some("http://a.example"),
-            gzip: false,
-            retry_after: false,
-            close: true,
-            plain: false,
-        };
+        let origin = Some("http://a.example");
+        let answer = Answer { version: "1.5.1", origin, close: true, ..Answer::TAKEN };
         answer.write(0, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains("\r\nContent-Length:") && !text.contains("\r\nTransfer-Encoding:"), "{text}");

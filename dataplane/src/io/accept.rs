@@ -63,16 +63,7 @@ pub async fn run(listener: &TcpListener, shards: &Shards, tls: Option<&TlsAccept
 /// Tells a client that there is no room, as far as it listens.
 fn refuse(stream: &TcpStream) {
     let body = b"{\n    \"error\": \"too many connections, try again\"\n}";
-    let answer = Answer {
-        status: 503,
-        body,
-        version: "",
-        origin: None,
-        gzip: false,
-        retry_after: true,
-        close: true,
-        plain: false,
-    };
+    let answer = Answer { status: 503, body, retry_after: true, close: true, ..Answer::TAKEN };
     let mut out = Vec::new();
     answer.write(clock::now(), &mut out);
     // Its bytes fit into the buffer of a new socket.

@@ -228,12 +228,9 @@ async fn linger(client: &mut TcpStream) {
 const AWAY: Answer<'static> = Answer {
     status: 503,
     body: b"{\n    \"error\": \"the control plane is restarting, try again\"\n}",
-    version: "",
-    origin: None,
-    gzip: false,
     retry_after: true,
     close: true,
-    plain: false,
+    ..Answer::TAKEN
 };
 
 const READ_BYTES: usize = 64 << 10;

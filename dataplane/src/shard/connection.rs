@@ -337,7 +337,8 @@ impl Connection {
 
     fn refuse_head(&mut self, error: &HeadError) {
         let body = format!("{} {error}", error.status());
-        let answer = Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..EMPTY };
+        let answer =
+            Answer { status: error.status(), body: body.as_bytes(), plain: true, close: true, ..Answer::TAKEN };
         answer.write(clock::now(), &mut self.unsent);
         self.phase = Phase::Lingering;
         self.flush();
@@ -447,7 +448,7 @@ impl Connection {
         let close = inside || !request.keep_alive || shard.draining;
         let version = shard.settings.borrow().version.clone();
         let (origin, gzip) = (request.origin.as_deref(), request.accepts_gzip);
-        let base = Answer { version: &version, origin, gzip, close, ..EMPTY };
+        let base = Answer { version: &version, origin, gzip, close, ..Answer::TAKEN };
         let now = clock::now();
         let (status, request_id) = match taken {
             Ok(()) => (204, base.write(now, &mut self.unsent)),
@@ -554,14 +555,3 @@ impl Incoming {
         }
     }
 }
-
-const EMPTY: Answer<'static> = Answer {
-    status: 204,
-    body: b"",
-    version: "",
-    origin: None,
-    gzip: false,
-    retry_after: false,
-    close: false,
-    plain: false,
-};
