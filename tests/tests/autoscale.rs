@@ -55,6 +55,14 @@ fn define(server: &Server, id: &str, script: &str, status: &str) -> (u16, String
     (answer.status, answer.text())
 }
 
+/// What a service test says; empty: all is well.
+fn tested(server: &Server, service: &str, id: &str) -> String {
+    let (path, body) = (format!("/kapacitor/v1/service-tests/{service}"), json!({ "id": id }).to_string());
+    let answer = server.call("POST", &path, Some(&body)).unwrap().json();
+    assert_eq!(answer["success"], answer["message"] == "", "{answer}");
+    answer["message"].as_str().unwrap().to_owned()
+}
+
 fn task(server: &Server, id: &str) -> Value {
     server.call("GET", &format!("/kapacitor/v1/tasks/{id}"), None).unwrap().json()
 }
@@ -80,6 +88,9 @@ mod kubernetes {
             return status(401, "Unauthorized");
         }
         let (method, path) = request.call.split_once(' ').unwrap();
+        if path == "/api" {
+            return Reply::from(r#"{"kind":"APIVersions","versions":["v1"]}"#);
+        }
         let mut copies = copies.lock().unwrap();
         let Some(current) = path.strip_suffix("/scale").and_then(|path| copies.get_mut(path)) else {
             return status(404, "no such resource");
@@ -139,6 +150,8 @@ mod kubernetes {
                         failed to get scale prod/deployments/none: no such resource";
             assert!(server.log().contains(said), "{}", server.log());
             assert!(!server.log().contains("secret"));
+            assert_eq!(tested(&server, "kubernetes", "c"), "");
+            assert_eq!(tested(&server, "kubernetes", "x"), "unknown kubernetes cluster \"x\"");
         }
     }
 
@@ -154,6 +167,7 @@ mod kubernetes {
             assert!(answer.0 == 500 && answer.1.contains(&text), "{answer:?}");
             server.call("DELETE", "/kapacitor/v1/tasks/t", None).unwrap();
         }
+        assert_eq!(tested(&server, "kubernetes", "off"), "failed to get client: service is not enabled");
     }
 
     /// Somebody who never answers holds up neither other tasks nor the end of the one that waits.
@@ -222,6 +236,9 @@ mod swarm {
     fn answer(request: &Request, copies: &Copies, too_old: bool) -> Reply {
         let message = |code: u16, message: &str| refusal(code, json!({ "message": message }).to_string());
         let (method, path) = request.call.split_once(' ').unwrap();
+        if path == "/info" {
+            return Reply::from(json!({ "ServerVersion": if too_old { "" } else { "17.06" } }).to_string());
+        }
         let path = match (path.strip_prefix("/v1.30"), too_old) {
             (Some(_), true) => {
                 return message(400, "client version 1.30 is too old. Minimum supported API version is 1.44");
@@ -272,6 +289,7 @@ mod swarm {
             assert!(until(LIMIT, || node()["errors"] == 2), "{}", node());
             let counted = ["increase_events", "decrease_events", "cooldown_drops"].map(|name| node()[name].as_u64());
             assert_eq!(counted, [Some(1), Some(1), Some(0)]);
+            assert_eq!(tested(&server, "swarm", ""), if too_old { "got empty version from server" } else { "" });
             assert!(server.log().contains("update service request failed for \\\"web\\\": update out of sequence"));
         }
     }
@@ -312,7 +330,7 @@ mod ec2 {
         assert_eq!(parameter("Version"), Some("2011-01-01"));
         let mut copies = copies.lock().unwrap();
         if parameter("Action") == Some("DescribeAutoScalingGroups") {
-            let found = copies.get(parameter("AutoScalingGroupNames.member.1").unwrap());
+            let found = parameter("AutoScalingGroupNames.member.1").and_then(|name| copies.get(name));
             let member =
                 |copies| format!("<member><MinSize>0</MinSize><DesiredCapacity>{copies}</DesiredCapacity></member>");
             let members = found.map(member).unwrap_or_default();
@@ -359,6 +377,8 @@ mod ec2 {
             assert_eq!(copies.lock().unwrap()["web+1"], 1);
             let node = || task(&server, "t")["stats"]["node-stats"]["ec2_autoscale2"].clone();
             assert!(until(LIMIT, || node()["errors"] == 2), "{}", node());
+            assert_eq!(tested(&server, "ec2", "e"), "");
+            assert_eq!(tested(&server, "ec2", ""), "discoverer \"\" is not enabled or does not exist");
             let log = server.log();
             assert!(
                 log.contains("Failed to set desired capacity ValidationError: New SetDesiredCapacity value 9"),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use proto::value::Level;
+use dataplane::io::autoscale;
+use proto::{plan::Scaler, value::Level};
 use serde_json::{Map, Value};
 
 use super::post;
@@ -31,6 +32,7 @@ pub async fn test(live: &Live, service: &str, options: &Map<String, Value>) -> R
             post::Receiver::new(&post).events(&[item], |_, done| result = done).await;
             result.map_err(|error| error.to_string())
         }
+        "ec2" | "kubernetes" | "swarm" => autoscale::reach(&scaler(config, service, text("id"))?).await,
         "influxdb" => ping(config, text("cluster")).await,
         name if service::name(name).is_some() => {
             let sent = service::test(name, options, Arc::new(live.clone())).await;
@@ -45,6 +47,23 @@ pub async fn test(live: &Live, service: &str, options: &Map<String, Value>) -> R
             })
         }
     }
+}
+
+/// What a section is the way to.
+fn scaler(config: &Config, section: &str, id: &str) -> Result<Scaler, String> {
+    let found = match section {
+        "ec2" => config.ec2_access(id).map(|access| Scaler::Ec2 { access }),
+        "swarm" => config.swarm_access(id).map(|access| Scaler::Swarm { access }),
+        _ => config.kubernetes_access(id).map(|access| {
+            let (namespace, kind) = (String::new(), String::new());
+            Scaler::Kubernetes { access, namespace, kind }
+        }),
+    };
+    found.map_err(|error| match error.strip_suffix(", cannot get client") {
+        _ if section == "ec2" => format!("discoverer {id:?} is not enabled or does not exist"),
+        Some(unknown) => unknown.to_owned(),
+        None => format!("failed to get client: {error}"),
+    })
 }
 
 /// Asks an InfluxDB cluster, the default one by the empty name, whether it is there.

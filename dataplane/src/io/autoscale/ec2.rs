@@ -35,6 +35,12 @@ pub async fn scale(clients: &Clients, access: &Ec2Access, name: &str, set: Optio
     }
 }
 
+/// Whether the region answers and lets us ask.
+pub async fn reach(clients: &Clients, access: &Ec2Access, now: i64) -> Result<(), String> {
+    let api = Api { clients, access, now };
+    api.call("DescribeAutoScalingGroups", &[("MaxRecords", "1")]).await.map(|_| ())
+}
+
 struct Api<'a> {
     clients: &'a Clients,
     access: &'a Ec2Access,

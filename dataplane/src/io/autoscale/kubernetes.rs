@@ -38,8 +38,8 @@ impl Resource<'_> {
 
 /// How many copies there are, after setting them if they are to be set.
 pub async fn scale(clients: &Clients, access: &KubernetesAccess, resource: &Resource<'_>, set: Option<i64>) -> Scale {
-    let api = Api { clients, access, trust: Trust { ca_path: access.ca_path.clone(), ..Trust::default() } };
-    let found = first_that_answers(&access.urls, async |server| api.get(server, resource).await).await;
+    let api = Api::new(clients, access);
+    let found = first_that_answers(&access.urls, |server| api.get(server, resource)).await;
     let found = found.map_err(|error| format!("failed to get scale {}: {error}", resource.shown()))?;
     // A scale of none says nothing.
     let replicas = found.scale.pointer("/spec/replicas");
@@ -52,13 +52,24 @@ pub async fn scale(clients: &Clients, access: &KubernetesAccess, resource: &Reso
     Ok(wanted)
 }
 
+/// Whether the API answers.
+pub async fn reach(clients: &Clients, access: &KubernetesAccess) -> Result<(), String> {
+    let api = Api::new(clients, access);
+    let asked = first_that_answers(&access.urls, |server| api.look(server, &["api"])).await;
+    asked.map(|_| ()).map_err(|error| format!("failed to query server versions: {error}"))
+}
+
 struct Api<'a> {
     clients: &'a Clients,
     access: &'a KubernetesAccess,
     trust: Trust,
 }
 
-impl Api<'_> {
+impl<'a> Api<'a> {
+    fn new(clients: &'a Clients, access: &'a KubernetesAccess) -> Api<'a> {
+        Api { clients, access, trust: Trust { ca_path: access.ca_path.clone(), ..Trust::default() } }
+    }
+
     /// The first group is that of today: what it says counts where none knows the resource.
     async fn get(&self, server: &str, resource: &Resource<'_>) -> Result<Found, Failed> {
         let mut missing = None;
@@ -73,6 +84,10 @@ impl Api<'_> {
             }
         }
         Err(Failed::Refused(404, missing.unwrap_or_default()))
+    }
+
+    async fn look(&self, server: &str, path: &[&str]) -> Result<Value, Failed> {
+        self.call(Method::GET, url(server, path)?, None).await
     }
 
     async fn call(&self, method: Method, url: reqwest::Url, patch: Option<&Value>) -> Result<Value, Failed> {

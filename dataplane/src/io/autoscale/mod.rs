@@ -9,9 +9,10 @@ mod signature;
 mod swarm;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     fmt::Display,
     rc::Rc,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -53,8 +54,7 @@ pub async fn run(mut outputs: mpsc::Receiver<AutoscaleOutput>, shards: Shards, c
         counters.waiting.set(counters.waiting.get() + 1);
         let (shards, counters, clients) = (shards.clone(), counters.clone(), clients.clone());
         tokio::task::spawn_local(async move {
-            let late = |_| Err(format!("no answer for {} seconds", OPERATION.as_secs()));
-            let scale = timeout(OPERATION, carry_out(&request, &clients)).await.unwrap_or_else(late);
+            let scale = timeout(OPERATION, carry_out(&request, &clients)).await.unwrap_or_else(|_| Err(late()));
             let counter = if scale.is_ok() { &counters.answered } else { &counters.failed };
             counter.set(counter.get() + 1);
             match asker {
@@ -81,9 +81,26 @@ async fn carry_out(request: &AutoscaleRequest, clients: &Clients) -> Scale {
     }
 }
 
+/// Whether a service is there and lets us in; of a scaler only the access counts.
+pub async fn reach(scaler: &Scaler) -> Result<(), String> {
+    let clients = Clients::default();
+    let reached = async {
+        match scaler {
+            Scaler::Kubernetes { access, .. } => kubernetes::reach(&clients, access).await,
+            Scaler::Ec2 { access } => ec2::reach(&clients, access, clock::now()).await,
+            Scaler::Swarm { access } => swarm::reach(&clients, access).await,
+        }
+    };
+    timeout(OPERATION, reached).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> String {
+    format!("no answer for {} seconds", OPERATION.as_secs())
+}
+
 /// HTTP clients by what makes them differ.
 #[derive(Default)]
-struct Clients(RefCell<HashMap<Trust, Client>>);
+struct Clients(Mutex<HashMap<Trust, Client>>);
 
 /// Whom a client trusts, and who it is to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -98,13 +115,17 @@ struct Trust {
 }
 
 impl Clients {
+    fn kept(&self) -> MutexGuard<'_, HashMap<Trust, Client>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self, trust: &Trust) -> Result<Client, String> {
-        if let Some(client) = self.0.borrow().get(trust) {
+        if let Some(client) = self.kept().get(trust) {
             return Ok(client.clone());
         }
         let client =
             trust.configure(Client::builder().timeout(REQUEST))?.build().map_err(|error| with_causes(&error))?;
-        let mut kept = self.0.borrow_mut();
+        let mut kept = self.kept();
         if kept.len() >= CLIENTS_MAX {
             kept.clear();
         }
@@ -115,7 +136,7 @@ impl Clients {
     /// Sends a request; status and body of the answer. A client that got none is not kept: its files may be new.
     async fn send(&self, trust: &Trust, request: RequestBuilder) -> Result<(u16, Vec<u8>), String> {
         let lost = |error: reqwest::Error| {
-            self.0.borrow_mut().remove(trust);
+            self.kept().remove(trust);
             with_causes(&error)
         };
         let mut response = request.send().await.map_err(lost)?;
@@ -170,10 +191,10 @@ impl Failed {
 }
 
 /// Asks the servers in turn until one answers, whatever it says.
-async fn first_that_answers<'a, T>(
-    servers: &'a [String],
-    ask: impl AsyncFn(&'a str) -> Result<T, Failed>,
-) -> Result<T, String> {
+async fn first_that_answers<'a, T, F>(servers: &'a [String], ask: impl Fn(&'a str) -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
     let mut last = "no URL".to_owned();
     for server in servers {
         match ask(server).await {
@@ -238,7 +259,7 @@ mod tests {
         let nobody = ask(&clients, &Trust::default(), port).await.unwrap_err();
         assert!(nobody.contains("certificate"), "{nobody}");
         // A client that got no answer is made anew.
-        assert_eq!(clients.0.borrow().len(), 3);
+        assert_eq!(clients.kept().len(), 3);
     }
 
     #[tokio::test]
@@ -254,10 +275,12 @@ mod tests {
     #[tokio::test]
     async fn servers_are_asked_in_turn_until_one_answers() {
         let servers = ["a", "b", "c"].map(str::to_owned);
-        let told = first_that_answers(&servers, async |server| match server {
-            "a" => Err(Failed::Away("a is away".into())),
-            "b" => Err(Failed::Refused(403, "forbidden".into())),
-            other => Ok(other.to_owned()),
+        let told = first_that_answers(&servers, |server| {
+            std::future::ready(match server {
+                "a" => Err(Failed::Away("a is away".into())),
+                "b" => Err(Failed::Refused(403, "forbidden".into())),
+                other => Ok(other.to_owned()),
+            })
         });
         assert_eq!(told.await, Err("forbidden".into()));
         let away = first_that_answers(&servers, async |server| Err::<(), _>(Failed::Away(format!("{server} is away"))));

@@ -21,11 +21,9 @@ struct Found<'a> {
 
 /// How many copies are wanted, after setting them if they are to be set.
 pub async fn scale(clients: &Clients, access: &SwarmAccess, name: &str, set: Option<i64>) -> Scale {
-    let SwarmAccess { urls, ssl_ca, ssl_cert, ssl_key, insecure_skip_verify } = access.clone();
-    let trust = Trust { ca_path: ssl_ca, certificate: ssl_cert, key: ssl_key, anybody: insecure_skip_verify };
-    let api = Api { clients, trust };
+    let api = Api::new(clients, access);
     let failed = |error: String| format!("failed to get swarm service for {name:?}: {error}");
-    let mut found = first_that_answers(&urls, async |server| api.get(server, name).await).await.map_err(failed)?;
+    let mut found = first_that_answers(&access.urls, |server| api.get(server, name)).await.map_err(failed)?;
     let replicas = found.service.pointer_mut("/Spec/Mode/Replicated/Replicas");
     let replicas = replicas.ok_or_else(|| failed("the service is not replicated".to_owned()))?;
     let Some(wanted) = set else {
@@ -37,23 +35,44 @@ pub async fn scale(clients: &Clients, access: &SwarmAccess, name: &str, set: Opt
     Ok(wanted)
 }
 
+/// Whether a manager answers.
+pub async fn reach(clients: &Clients, access: &SwarmAccess) -> Result<(), String> {
+    let api = Api::new(clients, access);
+    let asked = first_that_answers(&access.urls, |server| api.look(server, &["info"])).await;
+    let info = asked.map_err(|error| format!("failed to query server version: {error}"))?;
+    match info.get("ServerVersion").and_then(Value::as_str) {
+        None | Some("") => Err("got empty version from server".to_owned()),
+        Some(_) => Ok(()),
+    }
+}
+
 struct Api<'a> {
     clients: &'a Clients,
     trust: Trust,
 }
 
-impl Api<'_> {
+impl<'a> Api<'a> {
+    fn new(clients: &'a Clients, access: &SwarmAccess) -> Api<'a> {
+        let SwarmAccess { ssl_ca, ssl_cert, ssl_key, insecure_skip_verify, .. } = access.clone();
+        let trust = Trust { ca_path: ssl_ca, certificate: ssl_cert, key: ssl_key, anybody: insecure_skip_verify };
+        Api { clients, trust }
+    }
+
     async fn get<'s>(&self, server: &'s str, name: &str) -> Result<Found<'s>, Failed> {
         let path = |version: &'static str| [version, "services", name];
         let found = |version, service| Found { server, version, service };
-        let asked = self.call(Method::GET, url(server, &path(VERSION))?, None).await;
+        let asked = self.look(server, &path(VERSION)).await;
         match asked {
             Err(Failed::Refused(400, error)) if error.contains(TOO_OLD) => {
-                let service = self.call(Method::GET, url(server, &path("")[1..])?, None).await?;
+                let service = self.look(server, &path("")[1..]).await?;
                 Ok(found("", service))
             }
             asked => asked.map(|service| found(VERSION, service)),
         }
+    }
+
+    async fn look(&self, server: &str, path: &[&str]) -> Result<Value, Failed> {
+        self.call(Method::GET, url(server, path)?, None).await
     }
 
     async fn update(&self, found: &Found<'_>) -> Result<(), Failed> {
