@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Kafka {
+struct Options {
     cluster: String,
     topic: String,
     template: String,
@@ -22,16 +22,32 @@ pub struct Kafka {
     partition_algorithm: String,
 }
 
-impl Kafka {
-    fn partitioner(&self) -> Result<Partitioner, String> {
-        let by_key = Partitioner::by_key(&self.partition_algorithm)?;
-        Ok(if self.disable_partition_by_id { Partitioner::LeastBytes } else { by_key })
-    }
+/// The options, read once for all events.
+#[derive(Deserialize)]
+#[serde(try_from = "Options")]
+pub struct Kafka {
+    cluster: String,
+    topic: String,
+    template: Option<Template>,
+    partitioner: Partitioner,
+}
 
-    fn template(&self) -> Result<Option<Template>, String> {
-        let parse =
-            |text| Template::new(Kind::Event, text).map_err(|error| format!("failed to parse template: {error}"));
-        (!self.template.is_empty()).then(|| parse(&self.template)).transpose()
+impl TryFrom<Options> for Kafka {
+    type Error = String;
+
+    fn try_from(options: Options) -> Result<Kafka, String> {
+        let Options { cluster, topic, template, disable_partition_by_id, partition_algorithm } = options;
+        if topic.is_empty() {
+            return Err("topic must not be empty".to_owned());
+        }
+        let by_key = Partitioner::by_key(&partition_algorithm)?;
+        let partitioner = if disable_partition_by_id { Partitioner::LeastBytes } else { by_key };
+        let parse = |text: &str| {
+            let template = Template::new(Kind::Event, text);
+            template.map_err(|error| format!("failed to parse template: {error}"))
+        };
+        let template = (!template.is_empty()).then(|| parse(&template)).transpose()?;
+        Ok(Kafka { cluster, topic, template, partitioner })
     }
 }
 
@@ -44,21 +60,13 @@ impl Service for Kafka {
         true
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.topic.is_empty() {
-            return Err("topic must not be empty".to_owned());
-        }
-        self.partitioner()?;
-        self.template().map(drop)
-    }
-
     fn together(&self, section: &Section<'_>) -> Together {
         Together { most: Settings::batch_size(section.integer("batch-size")), wait: section.duration("batch-timeout") }
     }
 
     fn message(&self, section: &Section<'_>, occasion: &Occasion<'_>) -> Result<Message, ServiceError> {
         let json = to_json(occasion.event, occasion.previous);
-        let value = match self.template().map_err(ServiceError)? {
+        let value = match &self.template {
             None => json,
             Some(template) => {
                 let mut text = String::new();
@@ -70,7 +78,7 @@ impl Service for Kafka {
         let record = Record {
             key: occasion.event.id.clone().into_bytes(),
             value: value.into_bytes(),
-            partitioner: self.partitioner().map_err(ServiceError)?,
+            partitioner: self.partitioner,
         };
         Ok(Message::Record(Target { settings: settings(section)?, topic: self.topic.clone() }, record))
     }
@@ -104,7 +112,8 @@ mod tests {
         let section = Section::pick("kafka", &elements, "c").unwrap();
         let settings = settings(&section).unwrap();
         assert_eq!((settings.timeout, settings.tls, settings.credentials), (Duration::from_secs(10), None, None));
-        assert_eq!(Kafka::default().together(&section), Together { most: 100, wait: Duration::ZERO });
+        let kafka: Kafka = serde_json::from_str(r#"{"topic": "t"}"#).unwrap();
+        assert_eq!(kafka.together(&section), Together { most: 100, wait: Duration::ZERO });
     }
 
     #[test]
