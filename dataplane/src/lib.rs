@@ -32,6 +32,7 @@ pub mod point;
 mod prefetch;
 pub mod process;
 pub mod profile;
+pub mod rate;
 pub mod reactor;
 pub mod recording;
 pub mod rfc3339;

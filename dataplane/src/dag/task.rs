@@ -123,9 +123,6 @@ impl Task {
         self.context.now = now;
         if let Some(source) = self.slots.first_mut() {
             source.collected += 1;
-            if let Some(child) = source.children.iter_mut().find(|child| child.slot == slot) {
-                child.emitted += 1;
-            }
         }
         if let Some(query) = self.slots.get_mut(slot) {
             query.collected += 1;

@@ -202,7 +202,7 @@ async fn pieces(
                 let _ = reports.send(FeedReport::HttpOut(rows)).await;
             }
             Piece::Statistics => {
-                let _ = reports.send(FeedReport::Statistics(lane.statistics().await)).await;
+                let _ = reports.send(FeedReport::Statistics(lane.statistics().await.1)).await;
             }
             Piece::Finish => {
                 let report = match lane.finish().await {

@@ -31,7 +31,7 @@ pub struct Counted {
     pub account: Arc<Account>,
     pub lane: Option<Lane>,
     /// Last counters of the lane, for when it is busy.
-    pub last: Rc<RefCell<Vec<NodeStatistics>>>,
+    pub last: Rc<RefCell<(f64, Vec<NodeStatistics>)>>,
 }
 
 /// Of these tasks and, unless `alone`, of everything else; `counters` are those of the I/O thread. With `alone` there is one
@@ -64,7 +64,7 @@ pub async fn gather(shards: Shards, tasks: Vec<Counted>, alone: bool, mut counte
             if let Ok(statistics) = tokio::time::timeout(LANE_LIMIT, lane.statistics()).await {
                 last.replace(statistics);
             }
-            nodes.insert(instance, (0.0, last.borrow().clone()));
+            nodes.insert(instance, last.borrow().clone());
         }
         let (throughput, nodes) = nodes.remove(&instance).unwrap_or_default();
         let (groups, bytes, groups_refused) = (account.groups(), account.bytes(), account.refused());

@@ -39,7 +39,7 @@ struct Task {
     /// Where a batch task runs.
     lane: Option<Lane>,
     /// Last counters of the lane, for when it is busy.
-    counted: Rc<RefCell<Vec<NodeStatistics>>>,
+    counted: Rc<RefCell<(f64, Vec<NodeStatistics>)>>,
     account: Arc<Account>,
 }
 

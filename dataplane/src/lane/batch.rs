@@ -18,6 +18,7 @@ use crate::{
     group::Account,
     node::{Fault, Outputs, alert::Inhibitors, udf::UdfEvent},
     point::{Batch, Rows},
+    rate::Rate,
     shard::command::HttpOutPart,
     tags::TagSet,
 };
@@ -30,6 +31,7 @@ pub struct BatchLane {
     /// The clock of the instance has begun.
     begun: bool,
     now: i64,
+    rate: Rate,
 }
 
 /// A query node.
@@ -51,7 +53,13 @@ impl BatchLane {
         let task = build(plan, outputs, inhibitors).map_err(|error| error.to_string())?;
         let queries = plan.nodes.iter().enumerate().filter(|(_, node)| node.kind == NodeKind::Query);
         let sources = queries.map(|(slot, _)| Source { slot, rest: Vec::new(), shift: None }).collect();
-        Ok(BatchLane { task, manner, sources, order: 0, begun: false, now: clock::now() })
+        let now = clock::now();
+        let mut lane = BatchLane { task, manner, sources, order: 0, begun: false, now, rate: Rate::default() };
+        // A live task's time begins with it, whether its queries find something or not.
+        if !lane.manner.follows_data {
+            lane.clock(now).map_err(|failure| failure.to_string())?;
+        }
+        Ok(lane)
     }
 
     pub fn keep(&mut self, account: Arc<Account>) {
@@ -119,6 +127,12 @@ impl BatchLane {
         self.task.statistics()
     }
 
+    /// Batches of the last whole second.
+    pub fn throughput(&mut self) -> f64 {
+        self.rate.turn(clock::now());
+        self.rate.last()
+    }
+
     pub fn sideload(&mut self, node: &str, files: &[SideloadFile]) {
         self.task.sideload(node, files);
     }
@@ -173,6 +187,7 @@ impl BatchLane {
         let time = if at.is_some() || self.manner.follows_data { batch.time.max(last) } else { batch.time };
         let now = if self.manner.follows_data { time } else { clock::now() };
         self.clock(now)?;
+        self.rate.add(1, self.now);
         let measurement = batch.by_name.then_some(batch.name);
         let Some(group) = self.task.group(measurement, TagSet::clone(&batch.tags)) else {
             return Err(FeedFailure::Data("the task has more groups than it may".to_owned()));

@@ -59,7 +59,8 @@ pub enum Work {
         reply: oneshot::Sender<Option<HttpOutPart>>,
     },
     Statistics {
-        reply: oneshot::Sender<Vec<NodeStatistics>>,
+        /// Messages a second, and the counters of the nodes.
+        reply: oneshot::Sender<(f64, Vec<NodeStatistics>)>,
     },
     Resume {
         node: String,
@@ -218,7 +219,8 @@ impl Lane {
         self.ask(|reply| Work::HttpOut { endpoint: endpoint.to_owned(), reply }).await?
     }
 
-    pub async fn statistics(&self) -> Vec<NodeStatistics> {
+    /// Messages a second, and the counters of the nodes.
+    pub async fn statistics(&self) -> (f64, Vec<NodeStatistics>) {
         self.ask(|reply| Work::Statistics { reply }).await.unwrap_or_default()
     }
 
@@ -274,6 +276,14 @@ impl Instanced {
         match self {
             Instanced::Stream(lane) => lane.finish_from(first),
             Instanced::Batch(lane) => lane.finish_from(first),
+        }
+    }
+
+    /// Messages a second; nobody asks for that of a replay.
+    fn throughput(&mut self) -> f64 {
+        match self {
+            Instanced::Stream(_) => 0.0,
+            Instanced::Batch(lane) => lane.throughput(),
         }
     }
 
@@ -348,7 +358,7 @@ fn run(
                 Ok(())
             }
             Work::Statistics { reply } => {
-                let _ = reply.send(statistics(&mut instance));
+                let _ = reply.send((instance.throughput(), statistics(&mut instance)));
                 Ok(())
             }
             Work::Resume { node, ticket, status } => {

@@ -20,6 +20,7 @@ use crate::{
     node::{Outputs, alert::Inhibitors, autoscale::Scale, udf::UdfEvent},
     point::SeriesNumber,
     prefetch::prefetch,
+    rate::Rate,
     routing::{Instance, TaskRoute},
     tags::TagSet,
     value::{Field, Value},
@@ -41,29 +42,6 @@ struct Running {
     /// Receivers that said they route nothing to it any more, and who waits for its end.
     stopped: usize,
     ended: Option<oneshot::Sender<Vec<NodeStatistics>>>,
-}
-
-/// Messages a second, by whole seconds of the clock.
-#[derive(Default)]
-struct Rate {
-    second: i64,
-    current: u64,
-    last: u64,
-}
-
-impl Rate {
-    fn add(&mut self, messages: u64, now: i64) {
-        self.turn(now);
-        self.current += messages;
-    }
-
-    fn turn(&mut self, now: i64) {
-        let second = now.div_euclid(1_000_000_000);
-        if second != self.second {
-            self.last = if second == self.second + 1 { self.current } else { 0 };
-            (self.second, self.current) = (second, 0);
-        }
-    }
 }
 
 /// Rows at hand that follow one another and are of one class: their range and the class.
@@ -550,7 +528,7 @@ impl Owner {
     pub fn statistics(&mut self, now: i64, of: Option<Instance>) -> Vec<(Instance, f64, Vec<NodeStatistics>)> {
         let statistics = |running: &mut Running| {
             running.rate.turn(now);
-            (running.instance, running.rate.last as f64, running.task.statistics())
+            (running.instance, running.rate.last(), running.task.statistics())
         };
         let wanted = self.tasks.iter_mut().filter(|running| of.is_none_or(|instance| running.instance == instance));
         wanted.map(statistics).collect()
