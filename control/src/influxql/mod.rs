@@ -150,6 +150,10 @@ mod tests {
                 "SELECT derivative(v, 90s), elapsed(v, 500ms), elapsed(v, 60s) FROM c",
                 "SELECT derivative(v, 90s), elapsed(v, 500ms), elapsed(v, 1m) FROM c",
             ),
+            (
+                "SELECT COUNT(distinct v), count(distinct(v)) FROM c",
+                "SELECT count(DISTINCT v), count(distinct(v)) FROM c",
+            ),
             ("SELECT v FROM c ORDER BY time ASC", "SELECT v FROM c ORDER BY time ASC"),
             ("SELECT DISTINCT v FROM c tz('Europe/Berlin')", "SELECT DISTINCT v FROM c TZ('Europe/Berlin')"),
         ] {

@@ -196,18 +196,22 @@ impl<'a> Parser<'a> {
     }
 
     fn field(&mut self) -> Result<String, ParseError> {
-        let mut text = if self.is_word("DISTINCT")
-            && !matches!(self.tokens.get(self.at + 1).map(|next| &next.kind), Some(Kind::Mark("(")))
-        {
-            self.at += 1;
-            format!("DISTINCT {}", self.expression()?)
-        } else {
-            self.expression()?
-        };
+        let mut text = self.distinct()?;
         if self.word("AS") {
             text.push_str(&format!(" AS {}", identifier(&self.name()?)));
         }
         Ok(text)
+    }
+
+    /// An expression, or `DISTINCT` and one.
+    fn distinct(&mut self) -> Result<String, ParseError> {
+        if self.is_word("DISTINCT")
+            && !matches!(self.tokens.get(self.at + 1).map(|next| &next.kind), Some(Kind::Mark("(")))
+        {
+            self.at += 1;
+            return Ok(format!("DISTINCT {}", self.expression()?));
+        }
+        self.expression()
     }
 
     /// An identifier, quoted or not.
@@ -372,7 +376,7 @@ impl<'a> Parser<'a> {
         self.at += 2;
         let arguments = match self.is_mark(")") {
             true => Vec::new(),
-            false => self.list(Self::expression)?,
+            false => self.list(Self::distinct)?,
         };
         self.must_mark(")")?;
         Ok(format!("{}({})", name.to_ascii_lowercase(), arguments.join(", ")))
