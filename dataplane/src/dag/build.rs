@@ -43,7 +43,7 @@ pub fn build_with(
     }
     let demands = super::demand::demands(plan);
     let deletions = below_deletions(plan);
-    let null_tags = with_tags_of_queries(plan);
+    let null_tags = with_tags_as_given(plan);
     let mut slots = Vec::with_capacity(plan.nodes.len());
     for (index, node) in plan.nodes.iter().enumerate() {
         slots.push(Slot {
@@ -94,13 +94,13 @@ fn below_deletions(plan: &Plan) -> Vec<bool> {
     below
 }
 
-/// For each node whether it passes on the tags of batches as InfluxDB gave them: without any, they are `null` in the JSON of
-/// an alert. Who makes tags of its own on the way makes an empty set.
-fn with_tags_of_queries(plan: &Plan) -> Vec<bool> {
+/// For each node whether it passes on tags as InfluxDB or a function gave them: without any, they are `null` in the JSON of an
+/// alert. Who makes tags of its own on the way makes an empty set.
+fn with_tags_as_given(plan: &Plan) -> Vec<bool> {
     let mut with: Vec<bool> = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
         with.push(match &node.kind {
-            NodeKind::Query => true,
+            NodeKind::Query | NodeKind::Udf(_) => true,
             NodeKind::Combine(_) | NodeKind::GroupBy(_) | NodeKind::Stats(_) => false,
             NodeKind::Delete { tags, .. } if !tags.is_empty() => false,
             _ => !node.parents.is_empty() && node.parents.iter().all(|parent| with.get(*parent) == Some(&true)),
@@ -226,4 +226,35 @@ fn windowed(
         _ => None,
     };
     window::new(window, wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{Dimensions, PLAN_VERSION};
+
+    use super::*;
+
+    #[test]
+    fn tags_of_queries_are_as_given_until_a_node_makes_its_own() {
+        let kinds = [
+            (NodeKind::Batch, None),
+            (NodeKind::Query, Some(0)),
+            (NodeKind::Noop, Some(1)),
+            (NodeKind::GroupBy(Dimensions::default()), Some(2)),
+            (NodeKind::Noop, Some(3)),
+            (NodeKind::Union { rename: String::new() }, Some(2)),
+        ];
+        let node = |(index, (kind, parent)): (usize, (NodeKind, Option<usize>))| Node {
+            name: format!("n{index}"),
+            parents: parent.into_iter().collect(),
+            provides: EdgeType::Batch,
+            quiet: false,
+            kind,
+        };
+        let mut nodes: Vec<Node> = kinds.into_iter().enumerate().map(node).collect();
+        nodes[5].parents.push(4);
+        let task = "t".to_owned();
+        let plan = Plan { version: PLAN_VERSION, task, edge: EdgeType::Batch, dbrps: vec![], nodes, levels: vec![] };
+        assert_eq!(with_tags_as_given(&plan), [false, true, true, false, false, false]);
+    }
 }
