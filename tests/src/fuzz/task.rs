@@ -33,8 +33,13 @@ fn compiled(source: &str) -> Result<String, ()> {
 
 fn told(compiled: &Compiled) -> String {
     let server = ServerInfo::default();
-    let lowering =
-        Lowering { endpoint: &|_| Some(Endpoint::default()), ..Lowering::bare("t", &compiled.dbrps, &server) };
+    let lowering = Lowering {
+        endpoint: &|_| Some(Endpoint::default()),
+        kubernetes: &|_| Ok(Default::default()),
+        swarm: &|_| Ok(Default::default()),
+        ec2: &|_| Ok(Default::default()),
+        ..Lowering::bare("t", &compiled.dbrps, &server)
+    };
     let mut told = dot::plain("t", &compiled.pipeline);
     told += &match compiled.pipeline.lower(&lowering) {
         Ok(lowered) => format!("{lowered:?}"),

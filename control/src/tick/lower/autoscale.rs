@@ -21,6 +21,8 @@ pub(super) fn lower(node: &PipelineNode, lowering: &Lowering<'_>) -> Result<Auto
             let kind = or("kind", "deployments");
             let tags = [("namespaceTag", "namespace", &namespace), ("kindTag", "kind", &kind)];
             let tags = tags.map(|(property, default, value)| (or(property, default), value.clone())).to_vec();
+            // The word that the original takes is not the one of the API.
+            let kind = if kind == "replicationcontroller" { "replicationcontrollers".to_owned() } else { kind };
             let scaler = Scaler::Kubernetes { access, namespace, kind };
             (scaler, tags, or("resourceTag", "resource"), ["resourceName", "resourceNameTag"])
         }

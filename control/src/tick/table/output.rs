@@ -102,8 +102,10 @@ pub(super) const NODES: &[NodeSpec] = &[
             INCREASE,
             DECREASE,
             value("namespace", STRING, "namespace of the resource"),
-            value("kind", STRING, "kind of the resource")
-                .one_of(&["deployments", "replicasets", "replicationcontrollers"], When::Define),
+            value("kind", STRING, "kind of the resource").one_of(
+                &["deployments", "replicasets", "replicationcontrollers", "replicationcontroller"],
+                When::Define,
+            ),
             value("resourceName", STRING, "name of the resource"),
             value("resourceNameTag", STRING, "tag that holds the name of the resource"),
             value("namespaceTag", STRING, "tag for the namespace in what is emitted"),

@@ -5,7 +5,7 @@ use proto::plan::Ec2Access;
 use reqwest::Url;
 
 use super::{
-    Clients, Trust,
+    Clients, Failed, Trust,
     signature::{Request, Signer},
 };
 use crate::{json, node::autoscale::Scale};
@@ -50,11 +50,17 @@ struct Api<'a> {
 impl Api<'_> {
     /// The XML of the answer.
     async fn call(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String, String> {
-        let Ec2Access { url, region, access_key, secret_key } = self.access;
+        let server = std::slice::from_ref(&self.access.url);
+        self.clients.first_that_answers(server, |url| self.ask(url, action, parameters)).await
+    }
+
+    async fn ask(&self, url: &str, action: &str, parameters: &[(&str, &str)]) -> Result<String, Failed> {
+        let refused = |error: String| Failed::Refused(0, error);
+        let Ec2Access { region, access_key, secret_key, .. } = self.access;
         if access_key.is_empty() || secret_key.is_empty() {
-            return Err("EmptyStaticCreds: static credentials are empty".to_owned());
+            return Err(refused("EmptyStaticCreds: static credentials are empty".to_owned()));
         }
-        let mut url = Url::parse(url).map_err(|error| format!("invalid URL {url:?}: {error}"))?;
+        let mut url = Url::parse(url).map_err(|error| refused(format!("invalid URL {url:?}: {error}")))?;
         url.set_path("/");
         let host = url.host_str().unwrap_or_default();
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -65,18 +71,25 @@ impl Api<'_> {
         let signed = Request { method: "POST", headers: &headers, body: body.as_bytes() };
         let authorization = signer.authorization(&signed, &date);
         let trust = Trust::default();
-        let request = self.clients.get(&trust)?.post(url).header("Content-Type", FORM).header("X-Amz-Date", &date);
+        let request = self
+            .clients
+            .get(&trust)
+            .map_err(refused)?
+            .post(url)
+            .header("Content-Type", FORM)
+            .header("X-Amz-Date", &date);
         let request = request.header("Authorization", authorization).body(body);
-        let (status, answer) = self.clients.send(&trust, request).await?;
+        let (status, answer) = self.clients.send(&trust, request).await.map_err(Failed::Away)?;
         let answer = String::from_utf8_lossy(&answer).into_owned();
         if status == 200 {
             return Ok(answer);
         }
-        Err(match (element(&answer, "Code"), element(&answer, "Message")) {
+        let error = match (element(&answer, "Code"), element(&answer, "Message")) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code,
             _ => format!("the answer has status {status}"),
-        })
+        };
+        Err(Failed::Refused(status, error))
     }
 }
 

@@ -4,7 +4,7 @@ use proto::plan::KubernetesAccess;
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 
-use super::{Clients, Failed, Trust, first_that_answers, url};
+use super::{Clients, Failed, Trust, url};
 use crate::node::autoscale::Scale;
 
 /// What is scaled.
@@ -39,7 +39,7 @@ impl Resource<'_> {
 /// How many copies there are, after setting them if they are to be set.
 pub async fn scale(clients: &Clients, access: &KubernetesAccess, resource: &Resource<'_>, set: Option<i64>) -> Scale {
     let api = Api::new(clients, access);
-    let found = first_that_answers(&access.urls, |server| api.get(server, resource)).await;
+    let found = clients.first_that_answers(&access.urls, |server| api.get(server, resource)).await;
     let found = found.map_err(|error| format!("failed to get scale {}: {error}", resource.shown()))?;
     // A scale of none says nothing.
     let replicas = found.scale.pointer("/spec/replicas");
@@ -55,7 +55,7 @@ pub async fn scale(clients: &Clients, access: &KubernetesAccess, resource: &Reso
 /// Whether the API answers.
 pub async fn reach(clients: &Clients, access: &KubernetesAccess) -> Result<(), String> {
     let api = Api::new(clients, access);
-    let asked = first_that_answers(&access.urls, |server| api.look(server, &["api"])).await;
+    let asked = clients.first_that_answers(&access.urls, |server| api.look(server, &["api"])).await;
     asked.map(|_| ()).map_err(|error| format!("failed to query server versions: {error}"))
 }
 

@@ -13,7 +13,7 @@ use std::{
     fmt::Display,
     rc::Rc,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hashbrown::HashMap;
@@ -31,7 +31,10 @@ use crate::{
 
 /// The longest time of a request, and of all that an answer needs.
 const REQUEST: Duration = Duration::from_secs(10);
-const OPERATION: Duration = Duration::from_secs(30);
+const OPERATION: Duration = Duration::from_secs(20);
+
+/// How long a server that gave no answer is passed over: nothing waits for it again and again.
+const PASSED_OVER: Duration = Duration::from_secs(5);
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -98,9 +101,12 @@ fn late() -> String {
     format!("no answer for {} seconds", OPERATION.as_secs())
 }
 
-/// HTTP clients by what makes them differ.
+/// HTTP clients by what makes them differ, and who did not answer them.
 #[derive(Default)]
-struct Clients(Mutex<HashMap<Trust, Client>>);
+struct Clients {
+    kept: Mutex<HashMap<Trust, Client>>,
+    away: Mutex<Away>,
+}
 
 /// Whom a client trusts, and who it is to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -116,7 +122,34 @@ struct Trust {
 
 impl Clients {
     fn kept(&self) -> MutexGuard<'_, HashMap<Trust, Client>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn away(&self) -> MutexGuard<'_, Away> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the servers in turn until one answers, whatever it says.
+    async fn first_that_answers<'a, T, F>(&self, servers: &'a [String], ask: impl Fn(&'a str) -> F) -> Result<T, String>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        let mut last = "no URL".to_owned();
+        for server in servers {
+            let known = self.away().error(server, Instant::now());
+            if let Some(error) = known {
+                last = error;
+                continue;
+            }
+            match ask(server).await {
+                Err(Failed::Away(error)) => {
+                    self.away().note(server, &error, Instant::now());
+                    last = error;
+                }
+                answered => return answered.map_err(Failed::text),
+            }
+        }
+        Err(last)
     }
 
     fn get(&self, trust: &Trust) -> Result<Client, String> {
@@ -148,6 +181,23 @@ impl Clients {
             body.extend_from_slice(&chunk);
         }
         Ok((status, body))
+    }
+}
+
+/// Servers that gave no answer a moment ago, and why; as many as are configured.
+#[derive(Default)]
+struct Away(HashMap<String, (Instant, String)>);
+
+impl Away {
+    fn note(&mut self, server: &str, error: &str, now: Instant) {
+        self.0.retain(|_, (since, _)| now.duration_since(*since) < PASSED_OVER);
+        self.0.insert(server.to_owned(), (now, error.to_owned()));
+    }
+
+    /// Why nobody asks this server now.
+    fn error(&self, server: &str, now: Instant) -> Option<String> {
+        let (since, error) = self.0.get(server)?;
+        (now.duration_since(*since) < PASSED_OVER).then(|| error.clone())
     }
 }
 
@@ -188,21 +238,6 @@ impl Failed {
         let (Failed::Away(text) | Failed::Refused(_, text)) = self;
         text
     }
-}
-
-/// Asks the servers in turn until one answers, whatever it says.
-async fn first_that_answers<'a, T, F>(servers: &'a [String], ask: impl Fn(&'a str) -> F) -> Result<T, String>
-where
-    F: Future<Output = Result<T, Failed>>,
-{
-    let mut last = "no URL".to_owned();
-    for server in servers {
-        match ask(server).await {
-            Err(Failed::Away(error)) => last = error,
-            answered => return answered.map_err(Failed::text),
-        }
-    }
-    Err(last)
 }
 
 /// A URL with these further segments of its path.
@@ -274,18 +309,32 @@ mod tests {
 
     #[tokio::test]
     async fn servers_are_asked_in_turn_until_one_answers() {
-        let servers = ["a", "b", "c"].map(str::to_owned);
-        let told = first_that_answers(&servers, |server| {
+        let (clients, servers) = (Clients::default(), ["a", "b", "c"].map(str::to_owned));
+        let asked = Mutex::new(String::new());
+        let ask = |server: &str| {
+            asked.lock().unwrap().push_str(server);
             std::future::ready(match server {
                 "a" => Err(Failed::Away("a is away".into())),
                 "b" => Err(Failed::Refused(403, "forbidden".into())),
-                other => Ok(other.to_owned()),
+                _ => Ok(()),
             })
-        });
-        assert_eq!(told.await, Err("forbidden".into()));
-        let away = first_that_answers(&servers, async |server| Err::<(), _>(Failed::Away(format!("{server} is away"))));
-        assert_eq!(away.await, Err("c is away".into()));
-        assert_eq!(first_that_answers(&[], async |_| Ok(())).await, Err("no URL".into()));
+        };
+        assert_eq!(clients.first_that_answers(&servers, ask).await, Err("forbidden".into()));
+        // One that was away a moment ago is passed over.
+        assert_eq!(clients.first_that_answers(&[servers[0].clone(), servers[2].clone()], ask).await, Ok(()));
+        assert_eq!(clients.first_that_answers(&servers[..1], ask).await, Err("a is away".into()));
+        assert_eq!(clients.first_that_answers(&[], ask).await, Err("no URL".into()));
+        assert_eq!(*asked.lock().unwrap(), "abc");
+    }
+
+    #[test]
+    fn a_server_is_passed_over_for_a_moment() {
+        let (mut away, start) = (Away::default(), Instant::now());
+        away.note("a", "why", start);
+        assert_eq!(away.error("a", start + PASSED_OVER / 2).as_deref(), Some("why"));
+        assert_eq!((away.error("b", start), away.error("a", start + PASSED_OVER)), (None, None));
+        away.note("b", "why", start + PASSED_OVER);
+        assert_eq!(away.0.len(), 1);
     }
 
     #[test]

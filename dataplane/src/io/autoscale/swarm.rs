@@ -4,7 +4,7 @@ use proto::plan::SwarmAccess;
 use reqwest::{Method, header};
 use serde_json::Value;
 
-use super::{Clients, Failed, Trust, first_that_answers, url};
+use super::{Clients, Failed, Trust, url};
 use crate::node::autoscale::Scale;
 
 /// Of the API: what daemons of today and of 2017 know. Daemons that want a later one are asked in theirs.
@@ -23,7 +23,7 @@ struct Found<'a> {
 pub async fn scale(clients: &Clients, access: &SwarmAccess, name: &str, set: Option<i64>) -> Scale {
     let api = Api::new(clients, access);
     let failed = |error: String| format!("failed to get swarm service for {name:?}: {error}");
-    let mut found = first_that_answers(&access.urls, |server| api.get(server, name)).await.map_err(failed)?;
+    let mut found = clients.first_that_answers(&access.urls, |server| api.get(server, name)).await.map_err(failed)?;
     let replicas = found.service.pointer_mut("/Spec/Mode/Replicated/Replicas");
     let replicas = replicas.ok_or_else(|| failed("the service is not replicated".to_owned()))?;
     let Some(wanted) = set else {
@@ -38,7 +38,7 @@ pub async fn scale(clients: &Clients, access: &SwarmAccess, name: &str, set: Opt
 /// Whether a manager answers.
 pub async fn reach(clients: &Clients, access: &SwarmAccess) -> Result<(), String> {
     let api = Api::new(clients, access);
-    let asked = first_that_answers(&access.urls, |server| api.look(server, &["info"])).await;
+    let asked = clients.first_that_answers(&access.urls, |server| api.look(server, &["info"])).await;
     let info = asked.map_err(|error| format!("failed to query server version: {error}"))?;
     match info.get("ServerVersion").and_then(Value::as_str) {
         None | Some("") => Err("got empty version from server".to_owned()),

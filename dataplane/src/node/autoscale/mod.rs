@@ -185,16 +185,16 @@ impl Autoscale {
             sample.error("could not determine the name of the resource", out);
             return Ok(Step::Done);
         };
-        if !self.resources.contains_key(&resource) {
-            match self.ask(&resource, None, out) {
-                Asked::Waits => return Ok(Step::Waits),
-                Asked::Answered(scale) => self.learn(&resource, scale, sample, out),
-                Asked::Refused => sample.error("too many requests wait for the I/O thread", out),
-            }
+        if let Some(known) = self.resources.get(&resource) {
+            return self.decide(&resource, *known, sample, out);
         }
-        match self.resources.get(&resource) {
-            Some(known) => self.decide(&resource, *known, sample, out),
-            None => Ok(Step::Done),
+        match self.ask(&resource, None, out) {
+            Asked::Waits => Ok(Step::Waits),
+            Asked::Answered(scale) => self.learned(&resource, scale, sample, out),
+            Asked::Refused => {
+                sample.error("too many requests wait for the I/O thread", out);
+                Ok(Step::Done)
+            }
         }
     }
 
@@ -259,13 +259,24 @@ impl Autoscale {
         asked
     }
 
-    /// How many copies there are at first sight.
-    fn learn(&mut self, resource: &Rc<str>, scale: Scale, sample: &Sample<'_>, out: &mut Outlet<'_>) {
+    /// The answer to a question at first sight.
+    fn learned(
+        &mut self,
+        resource: &Rc<str>,
+        scale: Scale,
+        sample: &Sample<'_>,
+        out: &mut Outlet<'_>,
+    ) -> Result<Step, Fault> {
         match scale {
-            Ok(current) => drop(self.resources.insert(resource.clone(), Resource::new(current))),
+            Ok(current) => {
+                let known = Resource::new(current);
+                self.resources.insert(resource.clone(), known);
+                self.decide(resource, known, sample, out)
+            }
             Err(error) => {
                 let shown = self.shown(resource);
                 sample.error(&format!("could not determine initial scale for {shown:?}: {error}"), out);
+                Ok(Step::Done)
             }
         }
     }
@@ -366,13 +377,7 @@ impl Autoscale {
                 self.made(&resource, change, scale, sample, out)?;
                 Ok(Step::Done)
             }
-            None => {
-                self.learn(&resource, scale, sample, out);
-                match self.resources.get(&resource) {
-                    Some(known) => self.decide(&resource, *known, sample, out),
-                    None => Ok(Step::Done),
-                }
-            }
+            None => self.learned(&resource, scale, sample, out),
         }
     }
 }
