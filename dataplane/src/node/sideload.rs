@@ -34,6 +34,8 @@ struct Loaded {
     fields: Vec<(Name, Value)>,
     /// The tags with those that were loaded.
     tags: Rc<TagSet>,
+    /// What of the files has the wrong type: an error of every point.
+    mistakes: Vec<(&'static str, String)>,
 }
 
 impl Sideload {
@@ -60,9 +62,18 @@ impl Sideload {
     }
 
     fn load(&mut self, tags: &Rc<TagSet>, out: &mut Outlet<'_>) -> Result<Rc<Loaded>, Fault> {
-        if let Some(loaded) = self.remembered.get(tags) {
-            return Ok(loaded.clone());
+        let loaded = match self.remembered.get(tags) {
+            Some(loaded) => loaded.clone(),
+            None => self.find(tags)?,
+        };
+        for (what, mistake) in &loaded.mistakes {
+            out.error(what, mistake);
         }
+        Ok(loaded)
+    }
+
+    /// Works out what a set of tags leads to, and remembers it.
+    fn find(&mut self, tags: &Rc<TagSet>) -> Result<Rc<Loaded>, Fault> {
         let text = |value: &str| TemplateValue::String(value.into());
         let data = tags.iter().map(|(key, value)| (std::sync::Arc::from(key.as_str()), text(value))).collect();
         let data = TemplateValue::Map(std::sync::Arc::new(data));
@@ -76,11 +87,12 @@ impl Sideload {
             let found = paths.iter().find_map(|path| self.files.get(path)?.get(key));
             found.filter(|found| **found != SideloadValue::Null)
         };
+        let mut mistakes = Vec::new();
         let mut fields = Vec::with_capacity(self.fields.len());
         for (key, default) in &self.fields {
             let value = find(key.as_str()).map(|found| {
                 converted(found, default).unwrap_or_else(|| {
-                    out.error("cannot load a field", &format_args!("{key} is no {}", default.type_name()));
+                    mistakes.push(("cannot load a field", format!("{key} is no {}", default.type_name())));
                     default.clone()
                 })
             });
@@ -90,13 +102,13 @@ impl Sideload {
         for (key, default) in &self.tags {
             let value = find(key.as_str()).map(|found| {
                 scalar_text(found).map(Rc::from).unwrap_or_else(|| {
-                    out.error("cannot load a tag", &format_args!("{key} is no scalar"));
+                    mistakes.push(("cannot load a tag", format!("{key} is no scalar")));
                     default.clone()
                 })
             });
             all = all.with(*key, value.unwrap_or_else(|| default.clone()));
         }
-        let loaded = Rc::new(Loaded { fields, tags: Rc::new(all) });
+        let loaded = Rc::new(Loaded { fields, tags: Rc::new(all), mistakes });
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
@@ -242,5 +254,8 @@ mod tests {
         bench.point("m", "", 1, Value::Int(1), 0);
         assert_eq!(bench.out(), ["1  m=4 n=9 t=true v=1 w=false"]);
         assert_eq!(bench.task.statistics()[2].errors, 1);
+        // What is remembered is an error of each point all the same.
+        bench.point("m", "", 2, Value::Int(1), 0);
+        assert_eq!(bench.task.statistics()[2].errors, 2);
     }
 }
