@@ -43,5 +43,6 @@ pub mod series;
 pub mod shard;
 pub mod tags;
 pub mod template;
+pub mod trust;
 pub mod udf;
 pub mod value;

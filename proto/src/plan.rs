@@ -448,6 +448,10 @@ pub struct InfluxDbTarget {
     pub password: String,
     /// Of InfluxDB 2; empty: none.
     pub token: String,
+    /// Files; empty: none.
+    pub ssl_ca: String,
+    pub ssl_cert: String,
+    pub ssl_key: String,
     pub insecure_skip_verify: bool,
     /// 0: none.
     pub timeout: i64,

@@ -13,7 +13,7 @@ use super::{
     settings::Settings,
     wire::{Answer, Fields},
 };
-use crate::tls::{self, ConnectError, Stream};
+use crate::tls::{self, Stream};
 
 /// Longest answer that is read; that about a topic of many thousand partitions is shorter.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -47,12 +47,8 @@ impl Connection {
     pub async fn open(address: &str, settings: &Settings) -> Result<Connection, KafkaError> {
         let limit = settings.timeout;
         let late = |_| KafkaError::Late { address: address.to_owned(), limit };
-        let failed = |error| match error {
-            ConnectError::Io(error) => KafkaError::Io { address: address.to_owned(), error: error.to_string() },
-            ConnectError::Tls(error) => error.into(),
-        };
         let connected = timeout(limit, tls::connect(address, settings.tls.as_ref())).await.map_err(late)?;
-        let stream = connected.map_err(failed)?;
+        let stream = connected.map_err(|error| KafkaError::connect(address, &error))?;
         let mut connection = Connection { address: address.to_owned(), stream, correlation: 0, limit };
         connection.check_versions(settings.credentials.is_some()).await?;
         if let Some(credentials) = &settings.credentials {

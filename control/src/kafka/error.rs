@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::wire::CutShort;
-use crate::tls::TlsError;
+use crate::tls::ConnectError;
 
 /// Why a record was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,9 @@ pub enum KafkaError {
     /// The broker's answer about a topic or a partition of it.
     #[error("topic {topic:?}: {}", code_text(*.code))]
     Refused { topic: String, code: i16 },
-    #[error("{0}")]
-    Tls(#[from] TlsError),
+    /// The configuration's, not the broker's fault.
+    #[error("{address}: {error}")]
+    Tls { address: String, error: String },
 }
 
 fn texts(errors: &[KafkaError]) -> String {
@@ -35,11 +36,19 @@ impl KafkaError {
         move |error| KafkaError::Protocol { address: address.to_owned(), error: error.to_string() }
     }
 
+    pub fn connect(address: &str, error: &ConnectError) -> KafkaError {
+        let (address, text) = (address.to_owned(), error.to_string());
+        match error {
+            ConnectError::Io(_) => KafkaError::Io { address, error: text },
+            ConnectError::Trust(_) | ConnectError::Name(_) => KafkaError::Tls { address, error: text },
+        }
+    }
+
     /// Whether it may be better a moment later: a broker that starts, a partition that gets another leader.
     pub fn may_pass(&self) -> bool {
         match self {
             KafkaError::Io { .. } | KafkaError::Late { .. } => true,
-            KafkaError::Protocol { .. } | KafkaError::Credentials { .. } | KafkaError::Tls(_) => false,
+            KafkaError::Protocol { .. } | KafkaError::Credentials { .. } | KafkaError::Tls { .. } => false,
             KafkaError::NoBroker(errors) => errors.iter().any(KafkaError::may_pass),
             KafkaError::Refused { code, .. } => find(*code).is_some_and(|(_, _, may_pass)| *may_pass),
         }

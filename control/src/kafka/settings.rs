@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use dataplane::trust::Trust;
+
 use super::sasl::Credentials;
-use crate::tls::Trust;
 
 /// Longest time of a connection and of an answer, where the configuration has none.
 const TIMEOUT: Duration = Duration::from_secs(10);

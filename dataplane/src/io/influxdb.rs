@@ -14,9 +14,11 @@ use tokio::{
 
 use super::shards::Shards;
 use crate::{
+    causes::with_causes,
     node::influxdb_out::{InfluxDbAct, WRITTEN},
     routing::Instance,
     shard::command::{Asker, Command, InfluxDbOutput},
+    trust::Trust,
 };
 
 /// How long the worker of a node without writes stays.
@@ -100,18 +102,23 @@ pub async fn run(
 }
 
 /// A client that holds to the target's rules. Without one every request fails and says so.
-fn client(target: &InfluxDbTarget) -> reqwest::Client {
-    let mut builder = reqwest::Client::builder()
-        .user_agent("KapacitorInfluxDBClient")
-        .danger_accept_invalid_certs(target.insecure_skip_verify);
+fn client(target: &InfluxDbTarget) -> Result<reqwest::Client, String> {
+    let trust = Trust {
+        authorities: target.ssl_ca.clone(),
+        certificate: target.ssl_cert.clone(),
+        key: target.ssl_key.clone(),
+        insecure: target.insecure_skip_verify,
+    };
+    let tls = trust.config().map_err(|error| error.to_string())?;
+    let mut builder = reqwest::Client::builder().user_agent("KapacitorInfluxDBClient").use_preconfigured_tls(tls);
     if let Ok(limit @ 1..) = u64::try_from(target.timeout) {
         builder = builder.timeout(Duration::from_nanos(limit));
     }
-    builder.build().unwrap_or_default()
+    builder.build().map_err(|error| with_causes(&error))
 }
 
 struct Work {
-    client: reqwest::Client,
+    client: Result<reqwest::Client, String>,
     shards: Shards,
     counters: Rc<InfluxDbCounters>,
     draining: tokio::sync::watch::Receiver<bool>,
@@ -152,7 +159,14 @@ impl Work {
         }
         let mut last = (0, "no URL".to_owned());
         for url in &plan.target.urls {
-            let request = self.client.post(endpoint(url, "query")).query(&[("db", ""), ("q", &statement)]);
+            let client = match &self.client {
+                Ok(client) => client,
+                Err(error) => {
+                    last.1.clone_from(error);
+                    break;
+                }
+            };
+            let request = client.post(endpoint(url, "query")).query(&[("db", ""), ("q", &statement)]);
             last = send(authorized(request, &plan.target)).await;
             if last.0 == 200 && !last.1.contains("\"error\"") {
                 return;
@@ -204,6 +218,10 @@ impl Work {
             ("precision", if plan.precision.is_empty() { "ns" } else { &plan.precision }),
             ("rp", retention_policy),
         ];
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(error) => return (0, error.clone()),
+        };
         let mut last = (0, "no URL".to_owned());
         let packed = plan.target.gzip.then(|| gzip(lines.as_ref())).transpose();
         let packed = match packed {
@@ -211,7 +229,7 @@ impl Work {
             Err(error) => return (0, error.to_string()),
         };
         for url in &plan.target.urls {
-            let request = self.client.post(endpoint(url, "write")).query(&query);
+            let request = client.post(endpoint(url, "write")).query(&query);
             let request = request.header("Content-Type", "application/octet-stream");
             let request = match &packed {
                 Some(packed) => request.header("Content-Encoding", "gzip").body(packed.clone()),
@@ -250,7 +268,7 @@ fn authorized(request: reqwest::RequestBuilder, target: &InfluxDbTarget) -> reqw
 async fn send(request: reqwest::RequestBuilder) -> (u16, String) {
     let mut response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return (0, crate::causes::with_causes(&error)),
+        Err(error) => return (0, with_causes(&error)),
     };
     let status = response.status().as_u16();
     let mut body = Vec::new();
@@ -350,6 +368,41 @@ mod tests {
         drop(sender);
         tokio::task::LocalSet::new().run_until(work).await;
         assert_eq!((counters.dropped.get(), counters.waiting.get()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_trusted_by_the_authorities_of_its_section() {
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tls/localhost.pem");
+        let acceptor = crate::io::tls::acceptor(own.as_ref(), None).unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut output = output(listener.local_addr().unwrap());
+        let answered = async {
+            loop {
+                let Ok(mut stream) = acceptor.accept(listener.accept().await.unwrap().0).await else { continue };
+                let _ = stream.read(&mut [0; 4096]).await;
+                stream.write_all(b"HTTP/1.1 204 x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            }
+        };
+        tokio::pin!(answered);
+        for (ca, status, says) in [(own, 204, ""), ("", 0, "certificate"), ("/nowhere", 0, "/nowhere")] {
+            let target = &mut Arc::get_mut(&mut output.request.plan).unwrap().target;
+            target.urls = vec![format!("https://localhost:{}", listener.local_addr().unwrap().port())];
+            target.ssl_ca = ca.to_owned();
+            let (_keep, draining) = tokio::sync::watch::channel(false);
+            let work = Work {
+                client: client(target),
+                shards: Shards::new(Vec::new(), Loads::new(0)),
+                counters: Rc::default(),
+                draining,
+                bytes: Rc::default(),
+                opened: false,
+            };
+            let (found, error) = tokio::select! {
+                written = work.attempt(&output.request.plan, &output.request.act) => written,
+                () = &mut answered => unreachable!(),
+            };
+            assert!(found == status && error.contains(says), "{ca}: {found} {error}");
+        }
     }
 
     #[tokio::test]

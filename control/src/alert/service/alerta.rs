@@ -88,7 +88,7 @@ impl Service for Alerta {
         let token = section.or(&self.token, "token");
         let mut http = Http::json(format!("{}/alert", section.url()?), body, &[201])
             .header("Authorization", format!("{prefix} {token}"));
-        http.insecure = section.flag("insecure-skip-verify");
+        http.trust = section.trust();
         Ok(Message::Http(http))
     }
 }

@@ -61,7 +61,7 @@ impl Service for BigPanda {
         body.extend(occasion.render_values(&self.attributes)?);
         let mut http = Http::json(section.url()?, json!(body), &[200, 201])
             .header("Authorization", format!("Bearer {}", section.text("token")));
-        http.insecure = section.flag("insecure-skip-verify");
+        http.trust = section.trust();
         Ok(Message::Http(http))
     }
 }

@@ -40,7 +40,7 @@ impl Service for Discord {
             "username": section.or(&self.username, "username"),
         });
         let mut http = Http::json(section.url()?, body, &[200, 204]);
-        http.insecure = section.flag("insecure-skip-verify");
+        http.trust = section.trust();
         Ok(Message::Http(http))
     }
 }

@@ -1,10 +1,11 @@
 //! `mqtt`: a message to a topic of a broker, over a connection of its own (MQTT 3.1.1).
 
+use dataplane::trust::Trust;
 use serde::{Deserialize, Deserializer, de::Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Message, Occasion, Section, Service, ServiceError, occasion::check_templates};
-use crate::tls::{self, Stream, Trust};
+use crate::tls::{self, Stream};
 
 /// Ports where the URL has none, plain and with TLS.
 const DEFAULT_PORTS: [u16; 2] = [1_883, 8_883];
@@ -242,8 +243,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_broker_may_speak_tls() {
-        let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tls/localhost.pem");
-        let acceptor = dataplane::io::tls::acceptor(&own, None).unwrap();
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tls/localhost.pem").to_owned();
+        let acceptor = dataplane::io::tls::acceptor(own.as_ref(), None).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut publication = publication(listener.local_addr().unwrap(), Qos::AtMost);
         publication.address = format!("localhost:{}", listener.local_addr().unwrap().port());

@@ -1,5 +1,6 @@
 //! `pushover`: a push message.
 
+use dataplane::trust::Trust;
 use serde::Deserialize;
 
 use super::{Body, Http, Message, Occasion, Section, Service, ServiceError};
@@ -31,6 +32,13 @@ impl Service for Pushover {
         let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
         let body = Body::Form(set.map(|(name, value)| (name, value.to_owned())).collect());
         let url = section.url()?.to_owned();
-        Ok(Message::Http(Http { url, headers: Vec::new(), basic_auth: None, body, accepted: &[200], insecure: false }))
+        Ok(Message::Http(Http {
+            url,
+            headers: Vec::new(),
+            basic_auth: None,
+            body,
+            accepted: &[200],
+            trust: Trust::default(),
+        }))
     }
 }

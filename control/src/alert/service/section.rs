@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use dataplane::trust::Trust;
 use toml::{Table, Value};
 
 use super::ServiceError;
-use crate::{
-    config::{flag, parse_duration, services},
-    tls::Trust,
-};
+use crate::config::{flag, parse_duration, services};
 
 /// One element, enabled.
 pub struct Section<'a>(&'a Table);
@@ -76,12 +74,12 @@ impl<'a> Section<'a> {
         parse_duration(self.text(name)).unwrap_or_default()
     }
 
-    /// The `ssl-*` options.
+    /// The `ssl-*` options, those of them that a section has.
     pub fn trust(&self) -> Trust {
         Trust {
-            authorities: self.text("ssl-ca").into(),
-            certificate: self.text("ssl-cert").into(),
-            key: self.text("ssl-key").into(),
+            authorities: self.text("ssl-ca").to_owned(),
+            certificate: self.text("ssl-cert").to_owned(),
+            key: self.text("ssl-key").to_owned(),
             insecure: self.flag("insecure-skip-verify"),
         }
     }

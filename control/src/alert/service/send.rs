@@ -2,11 +2,11 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use dataplane::causes::with_causes;
+use dataplane::{causes::with_causes, trust::Trust};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{Mailbox, header::ContentType},
@@ -49,15 +49,14 @@ pub struct Http {
     pub body: Body,
     /// Statuses that say that the message has arrived.
     pub accepted: &'static [u16],
-    /// Trust any certificate.
-    pub insecure: bool,
+    pub trust: Trust,
 }
 
 impl Http {
     /// A POST of JSON.
     pub fn json(url: impl Into<String>, body: Value, accepted: &'static [u16]) -> Http {
         let (url, headers) = (url.into(), Vec::new());
-        Http { url, headers, basic_auth: None, body: Body::Json(body), accepted, insecure: false }
+        Http { url, headers, basic_auth: None, body: Body::Json(body), accepted, trust: Trust::default() }
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Http {
@@ -107,8 +106,8 @@ pub struct Mail {
 /// Keeps connections from one message to the next.
 #[derive(Default)]
 pub struct Sender {
-    /// Clients that check certificates, and that do not.
-    clients: [OnceLock<Client>; 2],
+    /// For as long as the same are trusted.
+    client: Mutex<Option<(Trust, Client)>>,
     writers: Arc<Writers>,
     /// Writes to Kafka's topic last written to; others that write there share it.
     writer: Mutex<Option<Arc<TopicWriter>>>,
@@ -149,7 +148,7 @@ impl Sender {
     }
 
     async fn post(&self, http: Http) -> Result<(), ServiceError> {
-        let mut request = self.client(http.insecure)?.post(&http.url);
+        let mut request = self.client(&http.trust)?.post(&http.url);
         for (name, value) in &http.headers {
             request = request.header(*name, value);
         }
@@ -164,7 +163,11 @@ impl Sender {
         };
         // The address may hold a token, so that errors do not show it.
         let failed = |error: reqwest::Error| ServiceError(with_causes(&error.without_url()));
-        let response = request.send().await.map_err(failed)?;
+        let response = request.send().await.map_err(|error| {
+            // The files of certificates may be new.
+            self.kept().take();
+            failed(error)
+        })?;
         let status = response.status().as_u16();
         if http.accepted.contains(&status) {
             return Ok(());
@@ -174,14 +177,21 @@ impl Sender {
         Err(ServiceError(format!("the service answered with status {status}: {}", answer.trim())))
     }
 
-    fn client(&self, insecure: bool) -> Result<&Client, ServiceError> {
-        let slot = &self.clients[usize::from(insecure)];
-        if let Some(client) = slot.get() {
-            return Ok(client);
+    fn client(&self, trust: &Trust) -> Result<Client, ServiceError> {
+        if let Some((known, client)) = &*self.kept()
+            && known == trust
+        {
+            return Ok(client.clone());
         }
-        let client = Client::builder().danger_accept_invalid_certs(insecure).build();
+        let config = trust.config().map_err(|error| ServiceError(error.to_string()))?;
+        let client = Client::builder().use_preconfigured_tls(config).build();
         let client = client.map_err(|error| ServiceError(format!("no HTTP client could be made: {error}")))?;
-        Ok(slot.get_or_init(|| client))
+        *self.kept() = Some((trust.clone(), client.clone()));
+        Ok(client)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(Trust, Client)>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

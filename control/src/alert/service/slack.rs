@@ -31,7 +31,7 @@ impl Service for Slack {
             "username": section.or(&self.username, "username"),
         });
         let mut http = Http::json(section.url()?, body, &[200]);
-        http.insecure = section.flag("insecure-skip-verify");
+        http.trust = section.trust();
         if !section.text("token").is_empty() {
             http = http.header("Authorization", format!("Bearer {}", section.text("token")));
         }

@@ -77,6 +77,15 @@ fn slack_has_a_colour_by_level_and_its_own_options_before_those_of_the_section()
 }
 
 #[test]
+fn whom_to_trust_is_said_by_the_section() {
+    let section = "[[slack]]\nenabled=true\nurl='https://s/x'\nssl-ca='/ca'\nssl-cert='/own'\nssl-key='/key'";
+    let trust = http(Level::Ok, "slack", section, Value::Null).trust;
+    assert_eq!((&*trust.authorities, &*trust.certificate, &*trust.key, trust.insecure), ("/ca", "/own", "/key", false));
+    let section = "[alerta]\nenabled=true\nurl='https://a'\ninsecure-skip-verify=true";
+    assert!(http(Level::Ok, "alerta", section, Value::Null).trust.insecure);
+}
+
+#[test]
 fn an_element_is_found_by_name_and_the_default_one_without() {
     let section = "[[slack]]\nenabled=true\nworkspace='a'\nurl='http://a'\n\
                    [[slack]]\nenabled=true\nworkspace='b'\ndefault=true\nurl='http://b'";
