@@ -25,7 +25,7 @@ const TUMBLING: &str = "stream|from().measurement('cpu').groupBy('host', 'cpu')|
 const OVERLAPPING: &str = "stream|from().measurement('cpu').groupBy('host', 'cpu')|window().period(60s).every(10s)";
 
 /// Nodes by their name: what stands before them, and what is measured.
-const NODES: [(&str, &str, &str); 45] = [
+const NODES: [(&str, &str, &str); 46] = [
     ("(none)", FROM, ""),
     // Points one by one.
     ("where", FROM, "|where(lambda: \"usage_idle\" > 50.0)"),
@@ -50,6 +50,11 @@ const NODES: [(&str, &str, &str); 45] = [
     ("stats", FROM, "|stats(10s)"),
     ("log", FROM, "|log().level('DEBUG')"),
     ("httpOut", FROM, "|httpOut('points')"),
+    (
+        "k8sAutoscale, at rest",
+        BY_HOST,
+        "|k8sAutoscale().resourceNameTag('host').replicas(lambda: int(\"usage_idle\" / 100.0) + 1)",
+    ),
     ("alert, silent", FROM, "|alert().crit(lambda: \"usage_idle\" > 200.0)"),
     (
         "alert of three levels, silent",

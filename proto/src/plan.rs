@@ -537,8 +537,9 @@ pub struct Ec2Access {
 pub struct SwarmAccess {
     /// Tried in turn.
     pub urls: Vec<String>,
-    /// Files; empty: none.
+    /// File of the authorities that are trusted; empty: those of the web.
     pub ssl_ca: String,
+    /// Files of what shows who asks; empty: none.
     pub ssl_cert: String,
     pub ssl_key: String,
     pub insecure_skip_verify: bool,
@@ -552,7 +553,7 @@ pub struct KubernetesAccess {
     pub token: String,
     /// File of the token, which is renewed now and then; empty: `token` counts.
     pub token_path: String,
-    /// File of the certificates that are trusted; empty: those of the system.
+    /// File of the authorities that are trusted; empty: those of the web.
     pub ca_path: String,
 }
 

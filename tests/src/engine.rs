@@ -10,7 +10,7 @@ use dataplane::{
     line::FastReader,
     routing::TaskRoute,
     shard::{
-        command::Effects,
+        command::{AutoscaleOutput, Effects, ScaleAsker},
         outputs::{Dropped, ShardOutputs},
         owner::Owner,
         receiver::Receiver,
@@ -20,7 +20,7 @@ use dataplane::{
 use proto::{
     Plan,
     message::Settings,
-    plan::{Dbrp, ServerInfo},
+    plan::{Dbrp, KubernetesAccess, ServerInfo},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -31,13 +31,15 @@ pub fn plan(script: &str) -> Result<Plan, String> {
     let compiled = compile(script, Options { vars: &Vars::default() }).map_err(|error| error.to_string())?;
     let dbrps = [Dbrp { db: "db".into(), rp: "rp".into() }];
     let server = ServerInfo { hostname: "h".into(), cluster_id: "c".into(), server_id: "s".into() };
-    let lowering = Lowering::bare("t", &dbrps, &server);
+    let lowering =
+        Lowering { kubernetes: &|_| Ok(KubernetesAccess::default()), ..Lowering::bare("t", &dbrps, &server) };
     compiled.pipeline.lower(&lowering).map(|(plan, _)| plan).map_err(|error| error.to_string())
 }
 
 pub struct Engine {
     receiver: Receiver,
     owner: Owner,
+    scalings: mpsc::Receiver<AutoscaleOutput>,
     /// What the groups of the task take.
     pub account: Arc<Account>,
 }
@@ -47,11 +49,12 @@ impl Engine {
     pub fn new(script: &str) -> Result<Engine, String> {
         let plan = plan(script)?;
         let route = Arc::new(TaskRoute::new(1, &plan, 1));
+        let (autoscale, scalings) = mpsc::channel(16);
         let effects = Effects {
             alerts: mpsc::channel(1).0,
             posts: mpsc::channel(1).0,
             influxdb: mpsc::channel(1).0,
-            autoscale: mpsc::channel(1).0,
+            autoscale,
             udf: mpsc::channel(1).0,
             failures: mpsc::unbounded_channel().0,
             relays: mpsc::channel(1).0,
@@ -70,7 +73,7 @@ impl Engine {
         let mut owner = Owner::new(0, 1);
         let account = Arc::<Account>::default();
         owner.start(&plan, route.clone(), 0, outputs, account.clone(), 0)?;
-        Ok(Engine { receiver: receiver_of(FastReader::default(), vec![route]), owner, account })
+        Ok(Engine { receiver: receiver_of(FastReader::default(), vec![route]), owner, scalings, account })
     }
 
     /// The blocks of a body, their series known to the owner.
@@ -95,7 +98,16 @@ impl Engine {
         for block in blocks {
             self.owner.run(0, block, 0..block.len(), now, |failed| failure = Some(failed.error));
         }
+        self.scale(now);
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Answers autoscale nodes: of everything there is one copy until they set another number.
+    fn scale(&mut self, now: i64) {
+        while let Ok(AutoscaleOutput { asker, request }) = self.scalings.try_recv() {
+            let ScaleAsker::Shard { instance, .. } = asker else { continue };
+            self.owner.scaled(instance, &request.node, request.ticket, Ok(request.set.unwrap_or(1)), now);
+        }
     }
 
     /// The clock comes to `now`, nanoseconds since 1970.

@@ -92,6 +92,8 @@ impl Config {
         for name in ["discord", "kafka", "mqtt", "slack"] {
             one_default(name, &self.elements(name)).map_err(|message| Fault::new(name, message))?;
         }
+        let ids = super::scaling::check_ids(&self.elements("kubernetes"));
+        ids.map_err(|message| Fault::new("kubernetes", message))?;
         for section in
             super::services::SECTIONS.iter().filter(|section| !matches!(section.name, "influxdb" | "httppost"))
         {

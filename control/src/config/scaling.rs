@@ -48,6 +48,14 @@ impl Config {
     }
 }
 
+/// What is wrong with the `[[kubernetes]]` sections together.
+pub(super) fn check_ids(sections: &[&Table]) -> Result<(), String> {
+    match sections.len() > 1 && sections.iter().any(|section| text(section, "id").is_empty()) {
+        true => Err("id must not be empty".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// What is wrong with an enabled `[[kubernetes]]` section.
 pub(super) fn check_kubernetes(section: &Table) -> Result<(), String> {
     let servers = texts(section, "api-servers");
@@ -195,6 +203,9 @@ mod tests {
             let error = check_kubernetes(&section("kubernetes", text)).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let (named, nameless) = (section("kubernetes", "id = 'a'"), section("kubernetes", ""));
+        assert_eq!(check_ids(&[&named, &nameless]).unwrap_err(), "id must not be empty");
+        assert_eq!((check_ids(&[&nameless]), check_ids(&[&named, &named])), (Ok(()), Ok(())));
         let good = section("kubernetes", "api-servers = ['http://x', 'https://y']\ntoken = 'secret'");
         check_kubernetes(&good).unwrap();
         let KubernetesAccess { urls, token, token_path, .. } = kubernetes(&good);

@@ -311,6 +311,10 @@ mod tests {
         assert_eq!(place(vec![from(named(&["a"])), window(), NodeKind::GroupBy(named(&["a"]))]), Placement::Whole);
         let default = NodeKind::Default { fields: vec![], tags: vec![("host".into(), "x".into())] };
         assert_eq!(place(vec![from(named(&["host"])), default, window()]), Placement::Whole);
+        let access = plan::SwarmAccess::default();
+        let (scaler, name) = (plan::Scaler::Swarm { access }, plan::ResourceName::Tag("host".into()));
+        let scale = plan::Autoscale::new(scaler, name, proto::Expr::Reference("v".into()));
+        assert_eq!(place(vec![from(named(&["host"])), NodeKind::Autoscale(Box::new(scale))]), Placement::Whole);
         let count = proto::Expr::Call("count".into(), vec![]);
         let stateful = plan::From { filter: Some(count), dimensions: named(&["host"]), ..plan::From::default() };
         assert_eq!(place(vec![NodeKind::From(stateful), window()]), Placement::Whole);

@@ -111,7 +111,7 @@ struct Clients {
 /// Whom a client trusts, and who it is to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Trust {
-    /// File of the certificates that are trusted; empty: those of the system.
+    /// File of the authorities that are trusted; empty: those of the web.
     ca_path: String,
     /// Files of what shows who asks; empty: none.
     certificate: String,
