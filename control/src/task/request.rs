@@ -46,7 +46,7 @@ impl Definition {
     }
 }
 
-/// Body of a template's definition or change. The type is checked and ignored: the script says it.
+/// Body of a template's definition or change. The script says the type; a change may not say another one.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct TemplateDefinition {
     pub id: Option<String>,

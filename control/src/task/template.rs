@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::{
     Entry, TaskError, Tasks,
     change::{check_length, to_its_end},
-    request::{self, TemplateDefinition},
+    request::{self, TemplateDefinition, TypeWord},
 };
 use crate::{
     store::{StoreError, StoredTask, StoredTemplate, TemplateTable},
-    tick::{Compiled, Template, compile_template},
+    tick::{Compiled, Template, compile_template, pipeline::TaskType},
 };
 
 /// A template as the API shows it.
@@ -122,6 +122,7 @@ impl Tasks {
             template = Ok(Arc::new(compile(&script)?));
             after.script = script;
         }
+        same_type(change.type_word, &before.template, &template)?;
         let renamed = change.id.filter(|new| !new.is_empty() && new != id);
         if let Some(new) = renamed.as_ref() {
             check_length(new)?;
@@ -250,6 +251,29 @@ impl TemplateView {
     pub(super) fn new(stored: StoredTemplate) -> TemplateView {
         let template = compile(&stored.script).map(Arc::new).map_err(|error| error.to_string());
         TemplateView { stored, template }
+    }
+}
+
+/// A change leaves the type as it is or says so, and its script keeps to it.
+fn same_type(
+    said: Option<TypeWord>,
+    before: &Result<Arc<Template>, String>,
+    after: &Result<Arc<Template>, String>,
+) -> Result<(), TaskError> {
+    let kept = before.as_ref().ok().map(|template| template.compiled.task_type);
+    let wanted = match said {
+        Some(TypeWord::Stream) => Some(TaskType::Stream),
+        Some(TypeWord::Batch) => Some(TaskType::Batch),
+        Some(TypeWord::Invalid) | None => kept,
+    };
+    let found = after.as_ref().ok().map(|template| template.compiled.task_type);
+    match (wanted, found) {
+        (Some(wanted), Some(found)) if wanted != found => Err(TaskError::invalid(format!(
+            "invalid TICKscript: name {:?} is undefined in a template of type {}",
+            found.word(),
+            wanted.word()
+        ))),
+        _ => Ok(()),
     }
 }
 
