@@ -92,6 +92,9 @@ fn an_event_is_a_record_under_its_id_in_the_partition_that_its_hash_says() {
     let counted =
         || statistic(&server, "kafka", ("topic", "alerts")) == json!({"write_errors": 0, "write_messages": 1});
     assert!(until(LIMIT, counted), "{}", statistic(&server, "kafka", ("topic", "alerts")));
+    let metrics = server.call("GET", "/metrics", None).unwrap().text();
+    let line = r#"farad_kafka_records_total{cluster="main",topic="alerts",result="written"} 1"#;
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn what_cannot_be_written_anywhere_is_refused_when_it_is_defined() {
         let (status, text) = call(&server, "POST", "tasks", &task);
         let error: Value = serde_json::from_str(&text).unwrap();
         let shown = error["error"].as_str().unwrap_or_default();
-        assert!(status >= 400 && shown.contains(message), "{options}: {status} {text}");
+        assert!(status == 500 && shown.contains(message), "{options}: {status} {text}");
         call(&server, "DELETE", "tasks/t", &Value::Null);
     }
     let handler = json!({"id": "h", "kind": "kafka", "options": {"cluster": "nope", "topic": "t"}});

@@ -116,6 +116,13 @@ pub async fn get(api: &Api) -> Answer {
         head(&mut out, &name, "counter", "Events of handlers.");
         sample(&mut out, &name, &[], count as f64);
     }
+    let name = "farad_kafka_records_total";
+    head(&mut out, name, "counter", "Records of alert events, by cluster and topic, and whether they were written.");
+    for (cluster, topic, (written, failed)) in api.alerts.kafka() {
+        for (result, count) in [("written", written), ("failed", failed)] {
+            sample(&mut out, name, &[("cluster", &cluster), ("topic", &topic), ("result", result)], count as f64);
+        }
+    }
     let name = "farad_api_request_duration_seconds";
     head(&mut out, name, "histogram", "Time from the arrival of a request to its answer, writes not counted.");
     histogram(&mut out, name, &[], &api.latency.times());

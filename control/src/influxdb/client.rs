@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use dataplane::causes::with_causes;
+use dataplane::{causes::with_causes, trust::Trust};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method, StatusCode, Url,
@@ -83,22 +83,17 @@ impl Client {
         };
         let urls: Vec<Url> = section.urls.iter().map(url).collect::<Result<_, _>>()?;
         let tls = |error: String| InfluxError::Tls { cluster: section.name.clone(), error };
-        let read = |path: &str| std::fs::read(path).map_err(|error| tls(format!("{path}: {error}")));
-        let mut builder = reqwest::Client::builder()
-            .user_agent("KapacitorInfluxDBClient")
-            .danger_accept_invalid_certs(section.insecure_skip_verify);
+        let trust = Trust {
+            authorities: section.ssl_ca.clone(),
+            certificate: section.ssl_cert.clone(),
+            key: section.ssl_key.clone(),
+            insecure: section.insecure_skip_verify,
+        };
+        let config = trust.config().map_err(|error| tls(error.to_string()))?;
+        let mut builder =
+            reqwest::Client::builder().user_agent("KapacitorInfluxDBClient").use_preconfigured_tls(config);
         if !section.timeout.0.is_zero() {
             builder = builder.timeout(section.timeout.0);
-        }
-        if !section.ssl_ca.is_empty() {
-            let certificate = reqwest::Certificate::from_pem(&read(&section.ssl_ca)?);
-            builder = builder.add_root_certificate(certificate.map_err(|error| tls(error.to_string()))?);
-        }
-        if !section.ssl_cert.is_empty() {
-            let key = if section.ssl_key.is_empty() { &section.ssl_cert } else { &section.ssl_key };
-            let mut pem = read(&section.ssl_cert)?;
-            pem.extend(read(key)?);
-            builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(|error| tls(error.to_string()))?);
         }
         let http = builder.build().map_err(|error| tls(with_causes(&error)))?;
         let credentials = (!section.username.is_empty()).then(|| (section.username.clone(), section.password.clone()));
