@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Version of this module; a peer with another one is replaced (control side) or drained (data plane side).
-pub const LINK_VERSION: u32 = 6;
+pub const LINK_VERSION: u32 = 7;
 
 /// Number of a request, unique on one connection.
 pub type Request = u64;

@@ -3,12 +3,18 @@
 //! A plan is self-contained: it names no script, no store and no configuration, so the data plane could run it from a
 //! file. Nodes stand in the order of their ids, and every parent stands before its children.
 
+mod alert;
+mod autoscale;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{expr::Expr, value::Level, value::Value};
+pub use alert::{Alert, AlertLevel, ServerInfo, StateChangesOnly, TopicLevel};
+pub use autoscale::{Autoscale, Ec2Access, KubernetesAccess, ResourceName, Scaler, SwarmAccess};
+
+use crate::{expr::Expr, value::Value};
 
 /// Version of everything in this module; both sides refuse another one.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// A compiled task. All durations are nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -457,168 +463,6 @@ pub struct InfluxDbTarget {
     pub timeout: i64,
     /// Writes are compressed.
     pub gzip: bool,
-}
-
-/// reference: nodes-alert-join-io §9. The cluster of the configuration is already resolved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Autoscale {
-    pub scaler: Scaler,
-    pub resource: ResourceName,
-    /// Wanted copies.
-    pub replicas: Expr,
-    /// Name of the current number in `replicas`; empty: none.
-    pub current_field: String,
-    /// At least 1; counts before `max`.
-    pub min: i64,
-    /// 0: none.
-    pub max: i64,
-    pub increase_cooldown: i64,
-    pub decrease_cooldown: i64,
-    /// Tags of an event beside its group's.
-    pub tags: Vec<(String, String)>,
-    /// The tag for the name of what was scaled; empty: none.
-    pub name_tag: String,
-}
-
-impl Autoscale {
-    /// Without bounds but the least, without cooldowns and without tags of its own.
-    pub fn new(scaler: Scaler, resource: ResourceName, replicas: Expr) -> Autoscale {
-        Autoscale {
-            scaler,
-            resource,
-            replicas,
-            current_field: String::new(),
-            min: 1,
-            max: 0,
-            increase_cooldown: 0,
-            decrease_cooldown: 0,
-            tags: Vec::new(),
-            name_tag: String::new(),
-        }
-    }
-}
-
-/// Where the name of what is scaled comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ResourceName {
-    Fixed(String),
-    /// The value of this tag.
-    Tag(String),
-}
-
-/// What runs the copies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scaler {
-    Kubernetes {
-        access: KubernetesAccess,
-        namespace: String,
-        /// `deployments`, `replicasets` or `replicationcontrollers`.
-        kind: String,
-    },
-    Swarm {
-        access: SwarmAccess,
-    },
-    Ec2 {
-        access: Ec2Access,
-    },
-}
-
-/// Where EC2 Auto Scaling is and how it lets us in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Ec2Access {
-    pub url: String,
-    pub region: String,
-    pub access_key: String,
-    pub secret_key: String,
-}
-
-/// Where the managers of a Docker Swarm are and how they let us in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SwarmAccess {
-    /// Tried in turn.
-    pub urls: Vec<String>,
-    /// File of the authorities that are trusted; empty: those of the web.
-    pub ssl_ca: String,
-    /// Files of what shows who asks; empty: none.
-    pub ssl_cert: String,
-    pub ssl_key: String,
-    pub insecure_skip_verify: bool,
-}
-
-/// Where a Kubernetes API is and how it lets us in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct KubernetesAccess {
-    /// Tried in turn.
-    pub urls: Vec<String>,
-    pub token: String,
-    /// File of the token, which is renewed now and then; empty: `token` counts.
-    pub token_path: String,
-    /// File of the authorities that are trusted; empty: those of the web.
-    pub ca_path: String,
-}
-
-/// reference: nodes-alert-join-io §2.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Alert {
-    pub info: AlertLevel,
-    pub warn: AlertLevel,
-    pub crit: AlertLevel,
-    /// Text templates.
-    pub id: String,
-    pub message: String,
-    /// HTML template.
-    pub details: String,
-    /// Topic of the handlers that the script names; none without handlers.
-    pub anonymous_topic: Option<String>,
-    pub topic: Option<String>,
-    pub category: Option<String>,
-    /// Category and tags, for each `.inhibit`.
-    pub inhibits: Vec<(String, Vec<String>)>,
-    pub all: bool,
-    pub no_recoveries: bool,
-    pub state_changes_only: Option<StateChangesOnly>,
-    /// Low and high threshold.
-    pub flapping: Option<(f64, f64)>,
-    /// At least 2.
-    pub history: u32,
-    pub level_tag: Option<String>,
-    pub level_field: Option<String>,
-    pub id_tag: Option<String>,
-    pub id_field: Option<String>,
-    pub message_field: Option<String>,
-    pub duration_field: Option<String>,
-    /// What `.ServerInfo` shows in templates.
-    pub server: ServerInfo,
-}
-
-/// The lambda that sets a level and the one that lets it go.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AlertLevel {
-    pub set: Option<Expr>,
-    pub reset: Option<Expr>,
-}
-
-/// `.stateChangesOnly`; an interval of 0 never expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateChangesOnly {
-    pub interval: i64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerInfo {
-    pub hostname: String,
-    pub cluster_id: String,
-    pub server_id: String,
-}
-
-/// The last event of a topic that is not OK, for alert nodes that meet its id (reference: nodes-alert-join-io §2.7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicLevel {
-    pub topic: String,
-    pub id: String,
-    pub level: Level,
-    /// Time of the event.
-    pub time: i64,
 }
 
 impl Plan {
