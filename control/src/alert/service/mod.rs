@@ -48,7 +48,7 @@ use send::{Body, Datagram, Http, Line, Mail, Message, Sender};
 pub use trial::test;
 
 /// Why an event could not be sent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ServiceError(pub String);
 
@@ -211,33 +211,30 @@ impl Deliver {
         section.map_or(Together::ONE, |section| self.service.together(&section))
     }
 
-    /// Sends one event.
-    pub async fn event(&self, event: &AlertEvent) -> Result<(), ServiceError> {
+    /// Sends one event within `limit`; to Kafka within the time that the section has for an answer.
+    pub async fn event(&self, event: &AlertEvent, limit: Duration) -> Result<(), ServiceError> {
         let message = self.message(event, Level::Ok)?;
-        self.sender.send(message).await
+        let limit = match &message {
+            Message::Record(target, _) => limit.min(target.settings.timeout),
+            _ => limit,
+        };
+        self.sender.send(&[message], limit).await.into_iter().collect()
     }
 
     /// Sends events in order, each within `limit`; `done` hears of each.
     pub async fn events(&self, items: &[Item], limit: Duration, mut done: impl FnMut(&Item, Result<(), ServiceError>)) {
-        let (mut recorded, mut records) = (Vec::new(), Vec::new());
+        let (mut sent, mut messages) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         for item in items {
             match self.message(&item.event, item.previous) {
-                Ok(Message::Record(target, record)) => {
-                    recorded.push(item);
-                    records.push((target, record));
-                }
                 Ok(message) => {
-                    let sent = tokio::time::timeout(limit, self.sender.send(message)).await;
-                    done(item, sent.unwrap_or_else(|_| Err(ServiceError(format!("no answer within {limit:?}")))));
+                    sent.push(item);
+                    messages.push(message);
                 }
                 Err(error) => done(item, Err(error)),
             }
         }
-        let mut recorded = recorded.into_iter();
-        for result in self.sender.write(records, limit).await {
-            if let Some(item) = recorded.next() {
-                done(item, result);
-            }
+        for (item, result) in sent.into_iter().zip(self.sender.send(&messages, limit).await) {
+            done(item, result);
         }
     }
 

@@ -1,10 +1,15 @@
-//! `mqtt`: a message to a topic of a broker, over a connection of its own (MQTT 3.1.1).
+//! `mqtt`: a message to a topic of a broker (MQTT 3.1.1). Those that wait share a connection, which ends with the last.
+
+use std::time::Duration;
 
 use dataplane::trust::Trust;
 use serde::{Deserialize, Deserializer, de::Error};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout_at},
+};
 
-use super::{Message, Occasion, Section, Service, ServiceError, occasion::check_templates};
+use super::{Message, Occasion, Section, Service, ServiceError, Together, occasion::check_templates};
 use crate::tls::{self, Stream};
 
 /// Ports where the URL has none, plain and with TLS.
@@ -22,8 +27,8 @@ mod packet {
     pub const DISCONNECT: u8 = 0xe0;
 }
 
-/// The only message of a connection.
-const ID: [u8; 2] = [0, 1];
+/// Messages of a connection.
+const TOGETHER: usize = 100;
 
 /// Seconds; longer than any delivery may take, so that nothing needs to be kept alive.
 const KEEP_ALIVE: u16 = 120;
@@ -63,16 +68,22 @@ impl<'de> Deserialize<'de> for Qos {
 /// What is published, and where.
 #[derive(Debug, PartialEq)]
 pub struct Publication {
+    pub broker: Broker,
+    pub topic: String,
+    pub payload: String,
+    pub qos: Qos,
+    pub retained: bool,
+}
+
+/// How a broker is reached.
+#[derive(Debug, PartialEq)]
+pub struct Broker {
     /// `HOST:PORT`.
     pub address: String,
     /// It is TLS.
     pub trust: Option<Trust>,
     pub client_id: String,
     pub login: Option<(String, String)>,
-    pub topic: String,
-    pub payload: String,
-    pub qos: Qos,
-    pub retained: bool,
 }
 
 impl Service for Mqtt {
@@ -84,14 +95,16 @@ impl Service for Mqtt {
         check_templates([self.topic.as_str()])
     }
 
+    fn together(&self, _section: &Section<'_>) -> Together {
+        Together { most: TOGETHER, wait: Duration::ZERO }
+    }
+
     fn message(&self, section: &Section<'_>, occasion: &Occasion<'_>) -> Result<Message, ServiceError> {
         let (address, with_tls) = address(section.text("url")).map_err(ServiceError)?;
         let client_id = section.or(section.text("client-id"), "name");
+        let trust = with_tls.then(|| section.trust());
         Ok(Message::Publication(Publication {
-            address,
-            trust: with_tls.then(|| section.trust()),
-            client_id: client_id.to_owned(),
-            login: section.login(),
+            broker: Broker { address, trust, client_id: client_id.to_owned(), login: section.login() },
             topic: occasion.render(&self.topic)?,
             payload: occasion.event.message.clone(),
             qos: self.qos,
@@ -115,59 +128,127 @@ pub fn address(url: &str) -> Result<(String, bool), String> {
     Ok((format!("{host}:{port}"), with_tls))
 }
 
-/// Connects, publishes, waits for what the quality of service asks of the broker, and leaves.
-pub async fn publish(publication: &Publication) -> Result<(), ServiceError> {
-    let address = &publication.address;
-    let failed = |error: std::io::Error| ServiceError(format!("{address}: {error}"));
-    let connected = tls::connect(address, publication.trust.as_ref()).await;
-    let mut stream = connected.map_err(|error| ServiceError(format!("{address}: {error}")))?;
-    stream.write_all(&connect(publication)).await.map_err(failed)?;
-    match answer(&mut *stream, packet::CONNACK).await.map_err(failed)? {
-        [_, 0] => {}
-        [_, code] => return Err(ServiceError(format!("{address} refuses the connection with code {code}"))),
-    }
-    stream.write_all(&publish_packet(publication)).await.map_err(failed)?;
-    match publication.qos {
-        Qos::AtMost => {}
-        Qos::AtLeast => drop(answer(&mut *stream, packet::PUBACK).await.map_err(failed)?),
-        Qos::Exactly => {
-            answer(&mut *stream, packet::PUBREC).await.map_err(failed)?;
-            stream.write_all(&framed(packet::PUBREL, &ID)).await.map_err(failed)?;
-            answer(&mut *stream, packet::PUBCOMP).await.map_err(failed)?;
+/// Publishes messages of one broker within `limit`; gives what became of each. One that fails costs the others a new
+/// connection.
+pub async fn publish(publications: &[&Publication], limit: Duration) -> Vec<Result<(), ServiceError>> {
+    let end = Instant::now() + limit;
+    let late = || ServiceError(format!("no answer within {limit:?}"));
+    let mut results = Vec::with_capacity(publications.len());
+    while let [first, ..] = &publications[results.len()..] {
+        let mut connection =
+            match timeout_at(end, Connection::open(&first.broker)).await.unwrap_or_else(|_| Err(late())) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    results.resize(publications.len(), Err(error));
+                    break;
+                }
+            };
+        for publication in &publications[results.len()..] {
+            let published = timeout_at(end, connection.publish(publication)).await.unwrap_or_else(|_| Err(late()));
+            let failed = published.is_err();
+            results.push(published);
+            if failed {
+                break;
+            }
+        }
+        if let Err(error) = timeout_at(end, connection.close()).await.unwrap_or_else(|_| Err(late()))
+            && let Some(last @ Ok(())) = results.last_mut()
+        {
+            *last = Err(error);
         }
     }
-    stream.write_all(&framed(packet::DISCONNECT, &[])).await.map_err(failed)?;
-    stream.shutdown().await.map_err(failed)
+    results
 }
 
-/// The two bytes of a packet of this kind, which alone may come now.
-async fn answer(stream: &mut dyn Stream, kind: u8) -> std::io::Result<[u8; 2]> {
-    let mut packet = [0; 4];
-    stream.read_exact(&mut packet).await?;
-    match packet {
-        [found, 2, one, two] if found == kind => Ok([one, two]),
-        _ => Err(std::io::Error::other(format!("the broker answered with {packet:02x?} where {kind:#x} is due"))),
+struct Connection<'a> {
+    broker: &'a Broker,
+    stream: Box<dyn Stream>,
+    /// Of the last message.
+    id: u16,
+}
+
+impl Connection<'_> {
+    async fn open(broker: &Broker) -> Result<Connection<'_>, ServiceError> {
+        let address = &broker.address;
+        let connected = tls::connect(address, broker.trust.as_ref()).await;
+        let stream = connected.map_err(|error| ServiceError(format!("{address}: {error}")))?;
+        let mut connection = Connection { broker, stream, id: 0 };
+        connection.say(&connect_packet(broker)).await?;
+        match connection.answer(packet::CONNACK).await? {
+            [_, 0] => Ok(connection),
+            [_, code] => Err(ServiceError(format!("{address} refuses the connection with code {code}"))),
+        }
+    }
+
+    /// Waits for what the quality of service asks of the broker.
+    async fn publish(&mut self, publication: &Publication) -> Result<(), ServiceError> {
+        // Zero is no id.
+        self.id = self.id.checked_add(1).unwrap_or(1);
+        self.say(&publish_packet(publication, self.id)).await?;
+        match publication.qos {
+            Qos::AtMost => {}
+            Qos::AtLeast => self.acknowledged(packet::PUBACK).await?,
+            Qos::Exactly => {
+                self.acknowledged(packet::PUBREC).await?;
+                self.say(&framed(packet::PUBREL, &self.id.to_be_bytes())).await?;
+                self.acknowledged(packet::PUBCOMP).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), ServiceError> {
+        self.say(&framed(packet::DISCONNECT, &[])).await?;
+        self.stream.shutdown().await.map_err(|error| self.failed(error))
+    }
+
+    async fn acknowledged(&mut self, kind: u8) -> Result<(), ServiceError> {
+        match self.answer(kind).await? == self.id.to_be_bytes() {
+            true => Ok(()),
+            false => Err(self.failed(std::io::Error::other("the broker acknowledges another message"))),
+        }
+    }
+
+    async fn say(&mut self, packet: &[u8]) -> Result<(), ServiceError> {
+        self.stream.write_all(packet).await.map_err(|error| self.failed(error))
+    }
+
+    /// The two bytes of a packet of this kind, which alone may come now.
+    async fn answer(&mut self, kind: u8) -> Result<[u8; 2], ServiceError> {
+        let mut packet = [0; 4];
+        self.stream.read_exact(&mut packet).await.map_err(|error| self.failed(error))?;
+        match packet {
+            [found, 2, one, two] if found == kind => Ok([one, two]),
+            _ => {
+                let error = format!("the broker answered with {packet:02x?} where {kind:#x} is due");
+                Err(self.failed(std::io::Error::other(error)))
+            }
+        }
+    }
+
+    fn failed(&self, error: std::io::Error) -> ServiceError {
+        ServiceError(format!("{}: {error}", self.broker.address))
     }
 }
 
-fn connect(publication: &Publication) -> Vec<u8> {
+fn connect_packet(broker: &Broker) -> Vec<u8> {
     // A clean session, with user name and password where there are.
-    let flags = if publication.login.is_some() { 0xc2 } else { 0x02 };
+    let flags = if broker.login.is_some() { 0xc2 } else { 0x02 };
     let mut body = text("MQTT");
     body.extend([4, flags]);
     body.extend(KEEP_ALIVE.to_be_bytes());
-    body.extend(text(&publication.client_id));
-    if let Some((user, password)) = &publication.login {
+    body.extend(text(&broker.client_id));
+    if let Some((user, password)) = &broker.login {
         body.extend(text(user));
         body.extend(text(password));
     }
     framed(packet::CONNECT, &body)
 }
 
-fn publish_packet(publication: &Publication) -> Vec<u8> {
+fn publish_packet(publication: &Publication, id: u16) -> Vec<u8> {
     let mut body = text(&publication.topic);
     if publication.qos != Qos::AtMost {
-        body.extend(ID);
+        body.extend(id.to_be_bytes());
     }
     body.extend(publication.payload.as_bytes());
     framed(packet::PUBLISH | (publication.qos as u8) << 1 | u8::from(publication.retained), &body)
@@ -203,12 +284,16 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(20);
+
     fn publication(address: std::net::SocketAddr, qos: Qos) -> Publication {
         Publication {
-            address: address.to_string(),
-            trust: None,
-            client_id: "me".to_owned(),
-            login: Some(("u".to_owned(), "p".to_owned())),
+            broker: Broker {
+                address: address.to_string(),
+                trust: None,
+                client_id: "me".to_owned(),
+                login: Some(("u".to_owned(), "p".to_owned())),
+            },
             topic: "a/b".to_owned(),
             payload: "M".to_owned(),
             qos,
@@ -235,8 +320,9 @@ mod tests {
                 stream.read_to_end(&mut rest).await.unwrap();
                 rest
             };
-            let (sent, received) = tokio::join!(publish(&publication), broker);
-            sent.unwrap();
+            let one = [&publication];
+            let (sent, received) = tokio::join!(publish(&one, LIMIT), broker);
+            assert!(sent.iter().all(Result::is_ok), "{sent:?}");
             assert_eq!(received, expected, "{qos:?}");
         }
     }
@@ -247,8 +333,8 @@ mod tests {
         let acceptor = dataplane::io::tls::acceptor(own.as_ref(), None).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut publication = publication(listener.local_addr().unwrap(), Qos::AtMost);
-        publication.address = format!("localhost:{}", listener.local_addr().unwrap().port());
-        publication.trust = Some(Trust { authorities: own, ..Trust::default() });
+        publication.broker.address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        publication.broker.trust = Some(Trust { authorities: own, ..Trust::default() });
         let broker = async {
             let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
             stream.read_exact(&mut [0; 22]).await.unwrap();
@@ -257,8 +343,9 @@ mod tests {
             stream.read_to_end(&mut rest).await.unwrap();
             rest
         };
-        let (sent, received) = tokio::join!(publish(&publication), broker);
-        sent.unwrap();
+        let one = [&publication];
+        let (sent, received) = tokio::join!(publish(&one, LIMIT), broker);
+        assert!(sent.iter().all(Result::is_ok), "{sent:?}");
         assert_eq!(received, b"\x31\x06\0\x03a/bM\xe0\0");
     }
 
@@ -271,8 +358,26 @@ mod tests {
             stream.write_all(b"\x20\x02\0\x05").await.unwrap();
             let _ = stream.read_to_end(&mut Vec::new()).await;
         };
-        let (sent, ()) = tokio::join!(publish(&publication), broker);
-        assert!(sent.unwrap_err().to_string().contains("code 5"));
+        let both = [&publication; 2];
+        let (sent, ()) = tokio::join!(publish(&both, LIMIT), broker);
+        assert!(sent.len() == 2 && sent.iter().all(|sent| sent.clone().unwrap_err().to_string().contains("code 5")));
+    }
+
+    #[tokio::test]
+    async fn messages_share_a_connection_until_one_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let publication = publication(listener.local_addr().unwrap(), Qos::AtLeast);
+        let three = [&publication; 3];
+        let broker = async {
+            // The second acknowledgement is that of another message.
+            for answers in [&b"\x20\x02\0\0\x40\x02\0\x01\x40\x02\0\x07"[..], b"\x20\x02\0\0\x40\x02\0\x01"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(answers).await.unwrap();
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        };
+        let (sent, ()) = tokio::join!(publish(&three, LIMIT), broker);
+        assert_eq!(sent.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{sent:?}");
     }
 
     #[test]

@@ -41,6 +41,17 @@ pub enum Message {
     Record(Target, Record),
 }
 
+impl Message {
+    /// Whether it goes with its neighbour, over one connection.
+    fn goes_with(&self, next: &Message) -> bool {
+        match (self, next) {
+            (Message::Record(one, _), Message::Record(other, _)) => one == other,
+            (Message::Publication(one), Message::Publication(other)) => one.broker == other.broker,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub struct Http {
     pub url: String,
@@ -118,36 +129,46 @@ impl Sender {
         Sender { writers, ..Sender::default() }
     }
 
-    pub async fn send(&self, message: Message) -> Result<(), ServiceError> {
-        match message {
-            Message::Http(http) => self.post(http).await,
-            Message::Line(line) => send_line(line).await,
-            Message::Mail(mail) => send_mail(mail).await,
-            Message::Datagram(datagram) => send_datagram(&datagram).await,
-            Message::Publication(publication) => mqtt::publish(&publication).await,
-            Message::Record(target, record) => {
-                let limit = target.settings.timeout;
-                self.write(vec![(target, record)], limit).await.into_iter().collect()
-            }
-        }
-    }
-
-    /// Writes records; gives what became of each.
-    pub async fn write(&self, records: Vec<(Target, Record)>, limit: Duration) -> Vec<Result<(), ServiceError>> {
-        let mut results = Vec::with_capacity(records.len());
-        // They are to one target, unless its section has changed in the middle.
-        for together in records.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some((target, _)) = together.first() else { continue };
-            let writer = self.writers.get(target);
-            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
-            let records: Vec<&Record> = together.iter().map(|(_, record)| record).collect();
-            let written = writer.write(&records, dataplane::clock::now(), limit).await;
-            results.extend(written.into_iter().map(|result| result.map_err(|error| ServiceError(error.to_string()))));
+    /// Sends messages in order, each within `limit`; gives what became of each. Neighbours that go the same way go together.
+    pub async fn send(&self, messages: &[Message], limit: Duration) -> Vec<Result<(), ServiceError>> {
+        let mut results = Vec::with_capacity(messages.len());
+        for together in messages.chunk_by(Message::goes_with) {
+            let Some(first) = together.first() else { continue };
+            let sent = match first {
+                Message::Record(target, _) => {
+                    let records = together.iter().filter_map(|message| match message {
+                        Message::Record(_, record) => Some(record),
+                        _ => None,
+                    });
+                    results.extend(self.write(target, &records.collect::<Vec<_>>(), limit).await);
+                    continue;
+                }
+                Message::Publication(_) => {
+                    let publications = together.iter().filter_map(|message| match message {
+                        Message::Publication(publication) => Some(publication),
+                        _ => None,
+                    });
+                    results.extend(mqtt::publish(&publications.collect::<Vec<_>>(), limit).await);
+                    continue;
+                }
+                Message::Http(http) => within(limit, self.post(http)).await,
+                Message::Line(line) => within(limit, send_line(line)).await,
+                Message::Mail(mail) => within(limit, send_mail(mail)).await,
+                Message::Datagram(datagram) => within(limit, send_datagram(datagram)).await,
+            };
+            results.push(sent);
         }
         results
     }
 
-    async fn post(&self, http: Http) -> Result<(), ServiceError> {
+    async fn write(&self, target: &Target, records: &[&Record], limit: Duration) -> Vec<Result<(), ServiceError>> {
+        let writer = self.writers.get(target);
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
+        let written = writer.write(records, dataplane::clock::now(), limit).await;
+        written.into_iter().map(|result| result.map_err(|error| ServiceError(error.to_string()))).collect()
+    }
+
+    async fn post(&self, http: &Http) -> Result<(), ServiceError> {
         let mut request = self.client(&http.trust)?.post(&http.url);
         for (name, value) in &http.headers {
             request = request.header(*name, value);
@@ -195,7 +216,12 @@ impl Sender {
     }
 }
 
-async fn send_line(line: Line) -> Result<(), ServiceError> {
+async fn within(limit: Duration, sending: impl Future<Output = Result<(), ServiceError>>) -> Result<(), ServiceError> {
+    let sent = tokio::time::timeout(limit, sending).await;
+    sent.unwrap_or_else(|_| Err(ServiceError(format!("no answer within {limit:?}"))))
+}
+
+async fn send_line(line: &Line) -> Result<(), ServiceError> {
     let failed = |error: std::io::Error| ServiceError(format!("{}: {error}", line.address));
     let mut stream = TcpStream::connect(&line.address).await.map_err(failed)?;
     stream.write_all(line.line.as_bytes()).await.map_err(failed)?;
@@ -230,7 +256,7 @@ async fn send_datagram(datagram: &Datagram) -> Result<(), ServiceError> {
     sent.map(drop).map_err(failed)
 }
 
-async fn send_mail(mail: Mail) -> Result<(), ServiceError> {
+async fn send_mail(mail: &Mail) -> Result<(), ServiceError> {
     /// The port on which mail servers speak TLS from the first byte.
     const IMPLICIT_TLS: u16 = 465;
     let mailbox = |address: &str| {
@@ -241,7 +267,7 @@ async fn send_mail(mail: Mail) -> Result<(), ServiceError> {
     for to in &mail.to {
         message = message.to(mailbox(to)?);
     }
-    let message = message.header(ContentType::TEXT_HTML).body(mail.html);
+    let message = message.header(ContentType::TEXT_HTML).body(mail.html.clone());
     let message = message.map_err(|error| ServiceError(format!("cannot make the mail: {error}")))?;
     let tls = TlsParameters::builder(mail.host.clone()).dangerous_accept_invalid_certs(mail.insecure).build();
     let tls = tls.map_err(|error| ServiceError(format!("no TLS: {error}")))?;
@@ -250,7 +276,7 @@ async fn send_mail(mail: Mail) -> Result<(), ServiceError> {
         Some(_) if mail.port == IMPLICIT_TLS => transport.tls(Tls::Wrapper(tls)),
         _ => transport.tls(Tls::Opportunistic(tls)),
     };
-    if let Some((user, password)) = mail.login {
+    if let Some((user, password)) = mail.login.clone() {
         transport = transport.credentials(Credentials::new(user, password));
     }
     let sent = transport.build().send(message).await;

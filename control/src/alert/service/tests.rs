@@ -298,7 +298,7 @@ fn a_topic_may_depend_on_the_event() {
     let options = json!({"topic": "alerts/{{ index .Tags \"host\" }}", "qos": "at-least-once"});
     let message = message_at(Level::Critical, "mqtt", section, options).unwrap();
     let Message::Publication(publication) = message else { panic!("{message:?}") };
-    assert_eq!((publication.topic.as_str(), publication.client_id.as_str()), ("alerts/a", "n"));
-    assert_eq!((&*publication.address, publication.trust), ("h:1884", None));
+    assert_eq!((publication.topic.as_str(), publication.broker.client_id.as_str()), ("alerts/a", "n"));
+    assert_eq!((&*publication.broker.address, publication.broker.trust), ("h:1884", None));
     assert!(check("mqtt", json!({"topic": "t", "qos": 3})).unwrap_err().contains("invalid qos"));
 }

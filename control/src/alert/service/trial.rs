@@ -1,12 +1,15 @@
 //! A test message through a service (reference: http-api §20).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proto::value::Level;
 use serde_json::{Map, Value};
 
 use super::{Deliver, ServiceError, Surroundings};
 use crate::alert::event::test_event;
+
+/// How long a test waits: somebody wants to know.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Options of tests that are options of handlers, by service: their names in both.
 const HANDLER_OPTIONS: &[(&str, &[(&str, &str)])] = &[
@@ -133,5 +136,5 @@ pub async fn test(
         own.insert("template".to_owned(), "{{ .Message }}".into());
     }
     let deliver = Deliver::new(service, Value::Object(own), surroundings, Arc::default()).map_err(ServiceError)?;
-    deliver.event(&event).await
+    deliver.event(&event, LIMIT).await
 }
