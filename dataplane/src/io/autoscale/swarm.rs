@@ -8,14 +8,14 @@ use super::{Clients, Failed, Trust, url};
 use crate::node::autoscale::Scale;
 
 /// Of the API: what daemons of today and of 2017 know. Daemons that want a later one are asked in theirs.
-const VERSION: &str = "v1.30";
+const VERSION: &[&str] = &["v1.30"];
 const TOO_OLD: &str = "too old";
 
 /// A service as a server knows it.
 struct Found<'a> {
     server: &'a str,
     /// Empty: that of the daemon.
-    version: &'static str,
+    version: &'static [&'static str],
     service: Value,
 }
 
@@ -59,13 +59,11 @@ impl<'a> Api<'a> {
     }
 
     async fn get<'s>(&self, server: &'s str, name: &str) -> Result<Found<'s>, Failed> {
-        let path = |version: &'static str| [version, "services", name];
+        let path = ["services", name];
         let found = |version, service| Found { server, version, service };
-        let asked = self.look(server, &path(VERSION)).await;
-        match asked {
+        match self.look(server, &[VERSION, &path].concat()).await {
             Err(Failed::Refused(400, error)) if error.contains(TOO_OLD) => {
-                let service = self.look(server, &path("")[1..]).await?;
-                Ok(found("", service))
+                self.look(server, &path).await.map(|service| found(&[], service))
             }
             asked => asked.map(|service| found(VERSION, service)),
         }
@@ -79,8 +77,7 @@ impl<'a> Api<'a> {
         let text = |place: &str| found.service.pointer(place).map(|value| value.to_string().replace('"', ""));
         let wrong = || Failed::Refused(200, "failed to decode swarm server response".to_owned());
         let (id, index) = text("/ID").zip(text("/Version/Index")).ok_or_else(wrong)?;
-        let path = [found.version, "services", &id, "update"];
-        let mut url = url(found.server, if found.version.is_empty() { &path[1..] } else { &path })?;
+        let mut url = url(found.server, &[found.version, &["services", &id, "update"]].concat())?;
         url.query_pairs_mut().append_pair("version", &index);
         self.call(Method::POST, url, found.service.get("Spec")).await.map(|_| ())
     }
