@@ -158,6 +158,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::kafka::sasl::Mechanism;
 
     /// What comes of a peer that answers the first request with these bytes and is silent then.
     async fn opened(answer: &[u8]) -> KafkaError {
@@ -200,6 +201,77 @@ mod tests {
         ] {
             let error = opened(&answer).await.to_string();
             assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+
+    /// A broker that lets in whoever proves to know `pencil`; whether it proves the same is `honest`.
+    async fn scram_broker(listener: &TcpListener, honest: bool) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut expected = Vec::new();
+        while let Ok(length) = stream.read_i32().await {
+            let mut request = vec![0; length as usize];
+            stream.read_exact(&mut request).await.unwrap();
+            let mut request = Answer(&request);
+            let (api, _version, correlation) = (request.i16().unwrap(), request.i16().unwrap(), request.i32().unwrap());
+            request.text().unwrap();
+            let answer = Fields::default().i32(correlation);
+            let answer = match api {
+                18 => [PRODUCE, METADATA, SASL_HANDSHAKE, SASL_AUTHENTICATE]
+                    .iter()
+                    .fold(answer.i16(0).count(4), |answer, api| answer.i16(api.key).i16(0).i16(9)),
+                17 => {
+                    assert_eq!(request.text().unwrap(), "SCRAM-SHA-512");
+                    answer.i16(0).count(1).text("SCRAM-SHA-512")
+                }
+                36 => {
+                    let token = request.bytes().unwrap();
+                    let said = String::from_utf8_lossy(token).into_owned();
+                    let reply = match said.strip_prefix("n,,n=user,r=") {
+                        Some(nonce) => {
+                            let challenge = format!("r={nonce}more,s=c2FsdA==,i=4096").into_bytes();
+                            let known = credentials("pencil");
+                            let (last, proof) = known.scram(nonce).unwrap().last(&challenge).unwrap();
+                            expected = vec![last, if honest { proof } else { b"v=AAAA".to_vec() }];
+                            challenge
+                        }
+                        None if expected[0] == token => expected[1].clone(),
+                        None => Vec::new(),
+                    };
+                    match reply.is_empty() {
+                        true => answer.i16(58).text("wrong password").bytes(b""),
+                        false => answer.i16(0).no_text().bytes(&reply),
+                    }
+                }
+                other => panic!("request {other}"),
+            };
+            stream.write_all(&Fields::default().bytes(&answer.0).0).await.unwrap();
+        }
+    }
+
+    fn credentials(password: &str) -> Credentials {
+        Credentials { mechanism: Mechanism::ScramSha512, user: "user".to_owned(), password: password.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_proved_by_both_sides() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        for (password, honest, says) in [
+            ("pencil", true, ""),
+            ("pen", true, "refuses the credentials: wrong password"),
+            ("pencil", false, "the broker does not know the password either"),
+        ] {
+            let settings = Settings {
+                cluster: "c".to_owned(),
+                brokers: vec![address.clone()],
+                timeout: Duration::from_secs(20),
+                tls: None,
+                credentials: Some(credentials(password)),
+            };
+            let opened = async { Connection::open(&address, &settings).await.err().map(|error| error.to_string()) };
+            let (error, ()) = tokio::join!(opened, scram_broker(&listener, honest));
+            let error = error.unwrap_or_default();
+            assert!(error.ends_with(says) && error.is_empty() == says.is_empty(), "{says}: {error}");
         }
     }
 }
