@@ -9,12 +9,9 @@ mod decision;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
+use hashbrown::HashMap;
 use proto::plan::{self, LogLevel, Scaler};
 
 use self::decision::{Change, Decision, Resource};
@@ -73,7 +70,7 @@ pub struct Autoscale {
     name_tag: Option<Name>,
     states: GroupStates<State>,
     /// As many as were found to exist.
-    resources: BTreeMap<Rc<str>, Resource>,
+    resources: HashMap<Rc<str>, Resource, ahash::RandomState>,
     next_ticket: u64,
     /// What is on its way for the first message that is parked.
     awaited: Option<Awaited>,
@@ -152,7 +149,7 @@ impl Autoscale {
             name_tag: named(&plan.name_tag)?,
             plan: Arc::new(plan.clone()),
             states: GroupStates::default(),
-            resources: BTreeMap::new(),
+            resources: HashMap::default(),
             next_ticket: 0,
             awaited: None,
             parked: VecDeque::new(),
@@ -465,14 +462,15 @@ impl Operator for Autoscale {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        to_state(&(&self.states, self.replicas.snapshot_shared(), &self.resources))
+        let resources: Vec<_> = self.resources.iter().collect();
+        to_state(&(&self.states, self.replicas.snapshot_shared(), resources))
     }
 
     fn restore(&mut self, state: &[u8], groups: &Groups) -> Result<(), SnapshotError> {
-        let (states, shared, resources) = from_state(state)?;
+        let (states, shared, resources): (_, _, Vec<_>) = from_state(state)?;
         self.states = GroupStates::restore(states, groups);
         self.replicas.restore_shared(shared);
-        self.resources = resources;
+        self.resources = resources.into_iter().collect();
         Ok(())
     }
 }
