@@ -46,7 +46,7 @@ impl Counters {
 #[derive(Clone)]
 pub struct Item {
     pub event: Arc<AlertEvent>,
-    /// Level of the topic's last event with this id.
+    /// Level of the topic's last event with this id, or of that of the topic that published it.
     pub previous: Level,
     /// Topics that it came through before this one.
     pub hops: u8,
@@ -130,7 +130,7 @@ impl Worker {
         match spec {
             HandlerSpec::Publish { topics } => {
                 while let Some(item) = self.next().await {
-                    self.publish(item.event, &topics, item.hops);
+                    self.publish(item, &topics);
                     self.done(&self.counters.delivered);
                 }
             }
@@ -243,8 +243,8 @@ impl Worker {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn publish(&self, event: Arc<AlertEvent>, topics: &[String], hops: u8) {
-        if hops >= HOPS_MAX {
+    fn publish(&self, item: Item, topics: &[String]) {
+        if item.hops >= HOPS_MAX {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
                 service = "alert",
@@ -252,7 +252,7 @@ impl Worker {
                 "an event is dropped: its topics publish to each other"
             );
         } else if let Some(alerts) = self.alerts.upgrade() {
-            alerts.collect(event, topics, hops + 1);
+            alerts.collect(&Item { hops: item.hops + 1, ..item }, topics);
         }
     }
 
@@ -277,7 +277,8 @@ impl Worker {
 
     fn flush(&self, collected: &mut Collected, id: &str, interval: i64, topic: &str, message: &AggregateMessage) {
         if let Some(event) = collected.take(id, topic, message, interval) {
-            self.publish(Arc::new(event), &[topic.to_owned()], 0);
+            let item = Item { event: Arc::new(event), previous: Level::Ok, hops: 0 };
+            self.publish(item, &[topic.to_owned()]);
         }
     }
 }

@@ -173,7 +173,8 @@ impl Alerts {
         if let [own, named] = event.topics.as_slice() {
             self.inherit(own, named, &event.id);
         }
-        self.collect(event.clone(), &event.topics, 0);
+        let item = Item { event: event.clone(), previous: Level::Ok, hops: 0 };
+        self.collect(&item, &event.topics);
     }
 
     /// A node's own topic that does not know an event yet has it from the named one, which the node's level came from.
@@ -199,12 +200,12 @@ impl Alerts {
     }
 
     /// Takes an event to topics, which are made if they are new.
-    fn collect(&self, event: Arc<AlertEvent>, names: &[String], hops: u8) {
+    fn collect(&self, item: &Item, names: &[String]) {
         let mut topics = self.topics();
         for name in names {
             match topics.get_mut(name) {
-                Some(topic) => topic.collect(&event, hops),
-                None => topics.entry(name.clone()).or_default().collect(&event, hops),
+                Some(topic) => topic.collect(item.clone()),
+                None => topics.entry(name.clone()).or_default().collect(item.clone()),
             }
         }
     }

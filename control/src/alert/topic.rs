@@ -1,8 +1,8 @@
 //! One topic: the last event of each id, and who is told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use proto::{message::AlertEvent, value::Level};
+use proto::value::Level;
 
 use super::{EventState, Handler, Item};
 
@@ -53,21 +53,21 @@ impl Topic {
         !self.hidden
     }
 
-    pub fn collect(&mut self, event: &Arc<AlertEvent>, hops: u8) {
+    /// Takes an event. Its previous level is that of the topic's last event with its id; without one it stays what it was
+    /// where the event comes from.
+    pub fn collect(&mut self, mut item: Item) {
         self.collected += 1;
-        let previous = match self.events.get_mut(&event.id) {
+        let event = &item.event;
+        match self.events.get_mut(&event.id) {
             Some(state) => {
-                let previous = state.level;
+                item.previous = state.level;
                 state.turn_into(event);
-                previous
             }
             None => {
                 self.events.insert(event.id.clone(), EventState::of(event));
-                Level::Ok
             }
-        };
+        }
         self.dirty = true;
-        let item = Item { event: event.clone(), previous, hops };
         self.own.iter().chain(self.defined.values()).for_each(|handler| handler.send(item.clone()));
     }
 
