@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
 };
 
 /// Whom to trust, and who one is. Empty paths: the authorities of the web, no certificate of one's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Trust {
     /// A file with the certificates of the authorities that are trusted.
     pub authorities: String,

@@ -5,10 +5,10 @@ use proto::plan::Ec2Access;
 use reqwest::Url;
 
 use super::{
-    Clients, Failed, Trust,
+    Clients, Failed,
     signature::{Request, Signer},
 };
-use crate::{json, node::autoscale::Scale};
+use crate::{json, node::autoscale::Scale, trust::Trust};
 
 const VERSION: &str = "2011-01-01";
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -4,8 +4,8 @@ use proto::plan::KubernetesAccess;
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 
-use super::{Clients, Failed, Trust, url};
-use crate::node::autoscale::Scale;
+use super::{Clients, Failed, url};
+use crate::{node::autoscale::Scale, trust::Trust};
 
 /// What is scaled.
 pub struct Resource<'a> {
@@ -67,7 +67,7 @@ struct Api<'a> {
 
 impl<'a> Api<'a> {
     fn new(clients: &'a Clients, access: &'a KubernetesAccess) -> Api<'a> {
-        Api { clients, access, trust: Trust { ca_path: access.ca_path.clone(), ..Trust::default() } }
+        Api { clients, access, trust: Trust { authorities: access.ca_path.clone(), ..Trust::default() } }
     }
 
     /// The first group is that of today: what it says counts where none knows the resource.

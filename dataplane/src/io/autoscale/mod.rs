@@ -18,7 +18,7 @@ use std::{
 
 use hashbrown::HashMap;
 use proto::plan::Scaler;
-use reqwest::{Client, ClientBuilder, RequestBuilder};
+use reqwest::{Client, RequestBuilder};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::shards::Shards;
@@ -27,6 +27,7 @@ use crate::{
     clock,
     node::autoscale::{AutoscaleRequest, Scale},
     shard::command::{AutoscaleOutput, Command, ScaleAsker},
+    trust::Trust,
 };
 
 /// The longest time of a request, and of all that an answer needs.
@@ -108,18 +109,6 @@ struct Clients {
     away: Mutex<Away>,
 }
 
-/// Whom a client trusts, and who it is to them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Trust {
-    /// File of the authorities that are trusted; empty: those of the web.
-    ca_path: String,
-    /// Files of what shows who asks; empty: none.
-    certificate: String,
-    key: String,
-    /// Whoever answers is trusted.
-    anybody: bool,
-}
-
 impl Clients {
     fn kept(&self) -> MutexGuard<'_, HashMap<Trust, Client>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,8 +145,9 @@ impl Clients {
         if let Some(client) = self.kept().get(trust) {
             return Ok(client.clone());
         }
-        let client =
-            trust.configure(Client::builder().timeout(REQUEST))?.build().map_err(|error| with_causes(&error))?;
+        let tls = trust.config().map_err(|error| error.to_string())?;
+        let builder = Client::builder().timeout(REQUEST).use_preconfigured_tls(tls);
+        let client = builder.build().map_err(|error| with_causes(&error))?;
         let mut kept = self.kept();
         if kept.len() >= CLIENTS_MAX {
             kept.clear();
@@ -198,30 +188,6 @@ impl Away {
     fn error(&self, server: &str, now: Instant) -> Option<String> {
         let (since, error) = self.0.get(server)?;
         (now.duration_since(*since) < PASSED_OVER).then(|| error.clone())
-    }
-}
-
-impl Trust {
-    fn configure(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
-        let failed = |path: &str, error: &dyn Display| format!("failed to read {path}: {error}");
-        let read = |path: &str| std::fs::read(path).map_err(|error| failed(path, &error));
-        if !self.ca_path.is_empty() {
-            let certificates = reqwest::Certificate::from_pem_bundle(&read(&self.ca_path)?);
-            builder = builder.tls_built_in_root_certs(false);
-            for certificate in certificates.map_err(|error| failed(&self.ca_path, &error))? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        if !self.certificate.is_empty() {
-            let mut pem = read(&self.certificate)?;
-            if self.key != self.certificate {
-                pem.push(b'\n');
-                pem.extend(read(&self.key)?);
-            }
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| failed(&self.certificate, &error))?;
-            builder = builder.identity(identity);
-        }
-        Ok(builder.danger_accept_invalid_certs(self.anybody))
     }
 }
 
@@ -285,9 +251,9 @@ mod tests {
         let (port, clients) = (server().await, Clients::default());
         let file = || LOCALHOST.to_owned();
         for trust in [
-            Trust { ca_path: file(), ..Trust::default() },
-            Trust { ca_path: file(), certificate: file(), key: file(), anybody: false },
-            Trust { anybody: true, ..Trust::default() },
+            Trust { authorities: file(), ..Trust::default() },
+            Trust { authorities: file(), certificate: file(), ..Trust::default() },
+            Trust { insecure: true, ..Trust::default() },
         ] {
             assert_eq!(ask(&clients, &trust, port).await, Ok((200, b"{}".to_vec())), "{trust:?}");
         }
@@ -295,16 +261,6 @@ mod tests {
         assert!(nobody.contains("certificate"), "{nobody}");
         // A client that got no answer is made anew.
         assert_eq!(clients.kept().len(), 3);
-    }
-
-    #[tokio::test]
-    async fn files_that_are_none_are_named() {
-        let clients = Clients::default();
-        let missing = Trust { ca_path: "/nowhere".into(), ..Trust::default() };
-        assert!(clients.get(&missing).unwrap_err().starts_with("failed to read /nowhere: "));
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").to_owned();
-        let no_key = Trust { certificate: script.clone(), key: script, ..Trust::default() };
-        assert!(clients.get(&no_key).unwrap_err().contains("Cargo.toml"));
     }
 
     #[tokio::test]

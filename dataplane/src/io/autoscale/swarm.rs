@@ -4,8 +4,8 @@ use proto::plan::SwarmAccess;
 use reqwest::{Method, header};
 use serde_json::Value;
 
-use super::{Clients, Failed, Trust, url};
-use crate::node::autoscale::Scale;
+use super::{Clients, Failed, url};
+use crate::{node::autoscale::Scale, trust::Trust};
 
 /// Of the API: what daemons of today and of 2017 know. Daemons that want a later one are asked in theirs.
 const VERSION: &[&str] = &["v1.30"];
@@ -54,7 +54,7 @@ struct Api<'a> {
 impl<'a> Api<'a> {
     fn new(clients: &'a Clients, access: &SwarmAccess) -> Api<'a> {
         let SwarmAccess { ssl_ca, ssl_cert, ssl_key, insecure_skip_verify, .. } = access.clone();
-        let trust = Trust { ca_path: ssl_ca, certificate: ssl_cert, key: ssl_key, anybody: insecure_skip_verify };
+        let trust = Trust { authorities: ssl_ca, certificate: ssl_cert, key: ssl_key, insecure: insecure_skip_verify };
         Api { clients, trust }
     }
 
