@@ -193,16 +193,19 @@ impl Conversation {
             other => return Err(format!("unexpected answer to init: {other:?}")),
         }
         let key = (self.task.clone(), self.node.clone());
-        let snapshot = match self.is_replay() {
-            true => self.snapshots.borrow().get(&key).cloned(),
-            false => self.snapshots.borrow_mut().remove(&key),
-        };
+        // It stays until the next one: a task may start again before that.
+        let snapshot = self.snapshots.borrow().get(&key).cloned();
         if let Some(snapshot) = snapshot {
             input.write_all(&frame(&Request::Restore(snapshot).encode())).await.map_err(lost)?;
             let answer = timeout(limit, received.answer(&mut output)).await;
             match answer.map_err(|_| "the function does not answer")?? {
                 Response::Restore(Ok(())) => {}
-                Response::Restore(Err(error)) => return Err(format!("error restoring snapshot: {error}")),
+                Response::Restore(Err(error)) => {
+                    if !self.is_replay() {
+                        self.snapshots.borrow_mut().remove(&key);
+                    }
+                    return Err(format!("error restoring snapshot: {error}"));
+                }
                 other => return Err(format!("unexpected answer to restore: {other:?}")),
             }
         }
