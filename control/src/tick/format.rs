@@ -116,6 +116,15 @@ impl Writer {
         self.text.push_str(&identifier.name);
     }
 
+    /// Behind a word, and in front of a sign, a star that stands for everything is read as another one.
+    fn operand(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
+        if node.kind != NodeKind::Star {
+            return self.node(node, indentation, at_line_start);
+        }
+        self.comment(node.comment.as_ref(), indentation, at_line_start);
+        self.text.push_str("(*)");
+    }
+
     fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
         if let NodeKind::Chain { head, links } = &node.kind {
             self.node(head, indentation, at_line_start);
@@ -136,7 +145,7 @@ impl Writer {
                 self.text.push('(');
                 indentation += STEP;
             }
-            self.node(left, indentation, false);
+            self.operand(left, indentation, false);
             self.text.push(' ');
             self.text.push_str(operator.as_str());
             if *multiline {
@@ -144,7 +153,7 @@ impl Writer {
             } else {
                 self.text.push(' ');
             }
-            self.node(right, indentation, *multiline);
+            self.operand(right, indentation, *multiline);
             if *parentheses {
                 self.text.push(')');
             }
@@ -157,7 +166,7 @@ impl Writer {
             NodeKind::Identifier(name) => self.text.push_str(name),
             NodeKind::Lambda(body) => {
                 self.text.push_str("lambda: ");
-                self.node(body, indentation, false);
+                self.operand(body, indentation, false);
             }
             NodeKind::List(items) => {
                 self.text.push('[');
@@ -171,7 +180,7 @@ impl Writer {
             }
             NodeKind::Unary { operator, operand } => {
                 self.text.push(if *operator == UnaryOp::Minus { '-' } else { '!' });
-                self.node(operand, indentation, false);
+                self.operand(operand, indentation, false);
             }
             NodeKind::Int { value, octal: true } if *value != 0 => self.text.push_str(&format!("0{value:o}")),
             NodeKind::Int { octal: true, .. } => self.text.push_str("00"),

@@ -146,3 +146,24 @@ fn comments_around_a_declared_name_stay() {
     }
     assert_eq!(settle_script(source), settle_script(&formatted));
 }
+
+/// Behind a word a star multiplies, and in front of a sign it is none that can be read.
+#[test]
+fn a_star_that_is_an_operand_stands_in_parentheses() {
+    for (source, expected) in [
+        ("var x = (1 AND (*))", "var x = (1 AND (*))\n"),
+        ("var x = 1 OR (*) == 2", "var x = 1 OR (*) == 2\n"),
+        ("var x = 1 AND ((*) == 2)", "var x = 1 AND ((*) == 2)\n"),
+        ("var x = -(*) == 2", "var x = -(*) == 2\n"),
+        ("var x = lambda: (*)", "var x = lambda: (*)\n"),
+        ("var x = lambda: (*) > 1", "var x = lambda: (*) > 1\n"),
+        ("var x = 1 + (*) == 2", "var x = 1 + (*) == 2\n"),
+        ("var x = (*)", "var x = *\n"),
+    ] {
+        let parsed = parse(source);
+        assert!(parsed.diagnostics.is_empty(), "{source}: {:?}", parsed.diagnostics);
+        let formatted = format(&parsed.program);
+        assert_eq!(formatted, expected);
+        assert_eq!(parse(&formatted).program.bare(), parsed.program.bare(), "{formatted}");
+    }
+}
