@@ -162,7 +162,7 @@ const WINDOW: Scenario = Scenario {
 };
 
 /// All of them, in the order in which they run.
-pub const SCENARIOS: [Scenario; 23] = [
+pub const SCENARIOS: [Scenario; 24] = [
     INGEST,
     Scenario { name: "small", about: "no task, 65-byte lines", shape: Shape::Small, ..INGEST },
     Scenario { name: "wide", about: "no task, 352-byte lines", shape: Shape::Wide, ..INGEST },
@@ -183,6 +183,15 @@ pub const SCENARIOS: [Scenario; 23] = [
         interval: 10,
         // The second one is the first that closes windows.
         warm_passes: 3,
+        ..WINDOW
+    },
+    Scenario {
+        name: "window-mean-alert-1m-shuffled-1s",
+        about: "the same, a second a pass: one pass in ten closes every window (measure 10 s at least)",
+        series: 1_000_000,
+        order: Order::Shuffled,
+        // The eleventh one is the first that closes windows.
+        warm_passes: 12,
         ..WINDOW
     },
     Scenario {
@@ -321,7 +330,10 @@ mod tests {
     #[test]
     fn a_whole_name_means_itself_alone() {
         assert_eq!(names(&["latency"]), ["latency"]);
-        assert_eq!(names(&["1m"]), ["window-mean-alert-1m-shuffled", "first-sight-1m-shuffled"]);
+        assert_eq!(
+            names(&["1m"]),
+            ["window-mean-alert-1m-shuffled", "window-mean-alert-1m-shuffled-1s", "first-sight-1m-shuffled"]
+        );
         assert_eq!(names(&[]).len(), SCENARIOS.len());
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

@@ -3,7 +3,7 @@
 //! Each node is written at an indentation, and knows whether the text is at the start of a line: a comment that is not
 //! breaks the line first.
 
-use proto::expr::UnaryOp;
+use proto::expr::{BinaryOp, UnaryOp};
 
 use super::ast::{ChainOp, Comment, Identifier, Node, NodeKind, Program, Statement};
 
@@ -11,7 +11,7 @@ const STEP: usize = 4;
 
 /// The text of a script in its standard form.
 pub fn format(program: &Program) -> String {
-    let mut out = Writer { text: String::new() };
+    let mut out = Writer::default();
     for (index, statement) in program.statements.iter().enumerate() {
         if index > 0 {
             out.newline();
@@ -31,13 +31,24 @@ pub fn format(program: &Program) -> String {
 
 /// The text of one expression, as vars show lambdas.
 pub fn format_expression(node: &Node) -> String {
-    let mut out = Writer { text: String::new() };
+    let mut out = Writer::default();
     out.node(node, 0, false);
     out.text
 }
 
+#[derive(Default)]
 struct Writer {
     text: String,
+    /// Of the node that is written next.
+    around: Around,
+}
+
+/// Where a star that stands for everything needs parentheses: behind a word of the language it multiplies, and in front of
+/// a sign it is none that can be read.
+#[derive(Default)]
+struct Around {
+    behind_word: bool,
+    before_sign: bool,
 }
 
 impl Writer {
@@ -116,16 +127,13 @@ impl Writer {
         self.text.push_str(&identifier.name);
     }
 
-    /// Behind a word, and in front of a sign, a star that stands for everything is read as another one.
-    fn operand(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
-        if node.kind != NodeKind::Star {
-            return self.node(node, indentation, at_line_start);
-        }
-        self.comment(node.comment.as_ref(), indentation, at_line_start);
-        self.text.push_str("(*)");
+    fn operand(&mut self, node: &Node, around: Around, indentation: usize, at_line_start: bool) {
+        self.around = around;
+        self.node(node, indentation, at_line_start);
     }
 
     fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
+        let Around { behind_word, before_sign } = std::mem::take(&mut self.around);
         if let NodeKind::Chain { head, links } = &node.kind {
             self.node(head, indentation, at_line_start);
             for link in links {
@@ -145,7 +153,8 @@ impl Writer {
                 self.text.push('(');
                 indentation += STEP;
             }
-            self.operand(left, indentation, false);
+            let around = Around { behind_word: behind_word && !parentheses, before_sign: true };
+            self.operand(left, around, indentation, false);
             self.text.push(' ');
             self.text.push_str(operator.as_str());
             if *multiline {
@@ -153,7 +162,9 @@ impl Writer {
             } else {
                 self.text.push(' ');
             }
-            self.operand(right, indentation, *multiline);
+            let is_word = matches!(operator, BinaryOp::And | BinaryOp::Or);
+            let around = Around { behind_word: is_word, before_sign: before_sign && !parentheses };
+            self.operand(right, around, indentation, *multiline);
             if *parentheses {
                 self.text.push(')');
             }
@@ -166,7 +177,7 @@ impl Writer {
             NodeKind::Identifier(name) => self.text.push_str(name),
             NodeKind::Lambda(body) => {
                 self.text.push_str("lambda: ");
-                self.operand(body, indentation, false);
+                self.operand(body, Around { behind_word: true, before_sign }, indentation, false);
             }
             NodeKind::List(items) => {
                 self.text.push('[');
@@ -180,7 +191,7 @@ impl Writer {
             }
             NodeKind::Unary { operator, operand } => {
                 self.text.push(if *operator == UnaryOp::Minus { '-' } else { '!' });
-                self.operand(operand, indentation, false);
+                self.operand(operand, Around { behind_word: false, before_sign }, indentation, false);
             }
             NodeKind::Int { value, octal: true } if *value != 0 => self.text.push_str(&format!("0{value:o}")),
             NodeKind::Int { octal: true, .. } => self.text.push_str("00"),
@@ -203,6 +214,7 @@ impl Writer {
                 self.text.push_str(&format!("/{text}/"));
             }
             NodeKind::Bool(value) => self.text.push_str(if *value { "TRUE" } else { "FALSE" }),
+            NodeKind::Star if behind_word || before_sign => self.text.push_str("(*)"),
             NodeKind::Star => self.text.push('*'),
         }
     }
