@@ -43,8 +43,8 @@ struct Writer {
     around: Around,
 }
 
-/// Where a star that stands for everything needs parentheses: behind a word of the language it multiplies, and in front of
-/// a sign it is none that can be read.
+/// Where a star that stands for everything needs parentheses: behind a word of the language it multiplies, and a sign behind
+/// it (any but a minus) is not read. Elsewhere it must have none: with the line above they could be a call.
 #[derive(Default)]
 struct Around {
     behind_word: bool,
@@ -133,7 +133,7 @@ impl Writer {
     }
 
     fn node(&mut self, node: &Node, indentation: usize, at_line_start: bool) {
-        let Around { behind_word, before_sign } = std::mem::take(&mut self.around);
+        let Around { behind_word, before_sign: before_outer } = std::mem::take(&mut self.around);
         if let NodeKind::Chain { head, links } = &node.kind {
             self.node(head, indentation, at_line_start);
             for link in links {
@@ -153,7 +153,9 @@ impl Writer {
                 self.text.push('(');
                 indentation += STEP;
             }
-            let around = Around { behind_word: behind_word && !parentheses, before_sign: true };
+            let is_word = matches!(operator, BinaryOp::And | BinaryOp::Or);
+            let before_sign = !is_word && *operator != BinaryOp::Subtract;
+            let around = Around { behind_word: behind_word && !parentheses, before_sign };
             self.operand(left, around, indentation, false);
             self.text.push(' ');
             self.text.push_str(operator.as_str());
@@ -162,8 +164,7 @@ impl Writer {
             } else {
                 self.text.push(' ');
             }
-            let is_word = matches!(operator, BinaryOp::And | BinaryOp::Or);
-            let around = Around { behind_word: is_word, before_sign: before_sign && !parentheses };
+            let around = Around { behind_word: is_word, before_sign: before_outer && !parentheses };
             self.operand(right, around, indentation, *multiline);
             if *parentheses {
                 self.text.push(')');
@@ -177,7 +178,7 @@ impl Writer {
             NodeKind::Identifier(name) => self.text.push_str(name),
             NodeKind::Lambda(body) => {
                 self.text.push_str("lambda: ");
-                self.operand(body, Around { behind_word: true, before_sign }, indentation, false);
+                self.operand(body, Around { behind_word: true, before_sign: before_outer }, indentation, false);
             }
             NodeKind::List(items) => {
                 self.text.push('[');
@@ -191,7 +192,7 @@ impl Writer {
             }
             NodeKind::Unary { operator, operand } => {
                 self.text.push(if *operator == UnaryOp::Minus { '-' } else { '!' });
-                self.operand(operand, Around { behind_word: false, before_sign }, indentation, false);
+                self.operand(operand, Around { behind_word: false, before_sign: before_outer }, indentation, false);
             }
             NodeKind::Int { value, octal: true } if *value != 0 => self.text.push_str(&format!("0{value:o}")),
             NodeKind::Int { octal: true, .. } => self.text.push_str("00"),
@@ -214,7 +215,7 @@ impl Writer {
                 self.text.push_str(&format!("/{text}/"));
             }
             NodeKind::Bool(value) => self.text.push_str(if *value { "TRUE" } else { "FALSE" }),
-            NodeKind::Star if behind_word || before_sign => self.text.push_str("(*)"),
+            NodeKind::Star if behind_word || before_outer => self.text.push_str("(*)"),
             NodeKind::Star => self.text.push('*'),
         }
     }
