@@ -110,8 +110,8 @@ fn a_task_that_fails_in_another_node_ends_its_function() {
     server.write("d", "autogen", LINES).unwrap();
     let ended = || server.log().contains("end of input after 2 groups");
     assert!(until(Duration::from_secs(10), ended), "{}", server.log());
-    let task = server.call("GET", "/kapacitor/v1/tasks/t", None).unwrap().text();
-    assert!(task.contains("can't evaluate field Nope"), "{task}");
+    let task = || server.call("GET", "/kapacitor/v1/tasks/t", None).unwrap().text();
+    assert!(until(Duration::from_secs(10), || task().contains("can't evaluate field Nope")), "{}", task());
 }
 
 #[test]
