@@ -5,7 +5,10 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header},
 };
-use dataplane::{clock, http::Query};
+use dataplane::{
+    clock,
+    http::{self, Query},
+};
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -196,10 +199,7 @@ fn packed(mut answer: Answer, headers: &HeaderMap) -> Response<Body> {
         return answer.into_response();
     }
     if !plain.is_empty() {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        let packed = std::io::Write::write_all(&mut encoder, plain).and_then(|()| encoder.finish());
-        let Ok(packed) = packed else { return answer.into_response() };
-        answer.content = Content::Bytes(packed);
+        answer.content = Content::Bytes(http::packed(plain));
     }
     let mut response = answer.into_response();
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -19,7 +19,7 @@ pub use credentials::{Credential, CredentialError, credential};
 pub use gzip::{Gunzip, GzipError};
 pub use head::{Body, Head, HeadError, Parsed, parse, parse_from};
 pub use query::Query;
-pub use response::{Answer, ResponseHead, parse_response};
+pub use response::{Answer, ResponseHead, packed, parse_response};
 
 /// Largest head of a request. Larger: 431 and the connection closes.
 pub const HEAD_BYTES_MAX: usize = 1 << 20;

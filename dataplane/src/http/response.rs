@@ -90,7 +90,8 @@ impl Answer<'_> {
     }
 }
 
-fn packed(body: &[u8]) -> Vec<u8> {
+/// A body for whoever accepts gzip.
+pub fn packed(body: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     // Reading from memory and writing to it do not fail.
     let _ = GzEncoder::new(body, Compression::fast()).read_to_end(&mut packed);

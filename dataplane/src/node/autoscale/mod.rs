@@ -122,6 +122,10 @@ impl<'a> Sample<'a> {
         Sample { name, group, tags: row.tags(), fields: fields.into(), time: row.time(), in_batch: true }
     }
 
+    fn refused(&self, out: &mut Outlet<'_>) {
+        self.error("too many requests wait for the I/O thread", out);
+    }
+
     fn error(&self, error: &str, out: &mut Outlet<'_>) {
         let message = if self.in_batch { "error batch handling point" } else { "error handling point" };
         out.error(message, &error);
@@ -189,7 +193,7 @@ impl Autoscale {
             Asked::Waits => Ok(Step::Waits),
             Asked::Answered(scale) => self.learned(&resource, scale, sample, out),
             Asked::Refused => {
-                sample.error("too many requests wait for the I/O thread", out);
+                sample.refused(out);
                 Ok(Step::Done)
             }
         }
@@ -234,7 +238,7 @@ impl Autoscale {
         match self.ask(resource, Some(change), out) {
             Asked::Waits => return Ok(Step::Waits),
             Asked::Answered(scale) => self.made(resource, change, scale, sample, out)?,
-            Asked::Refused => sample.error("too many requests wait for the I/O thread", out),
+            Asked::Refused => sample.refused(out),
         }
         Ok(Step::Done)
     }
